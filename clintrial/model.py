@@ -354,8 +354,7 @@ class TrialModel(PreTrainedModel):
         if self.task.per_token:
             logits = self.head(self.token_states(input_ids, attention_mask, token_type_ids, hidden, depth).to(self.window_attention.score.weight.dtype)).float()
             return TrialOutput(self.task.loss(logits, targets) if targets is not None else None, logits)
-        pooled = self.pooled(input_ids, attention_mask, token_type_ids, hidden, depth).to(self.window_attention.score.weight.dtype)
-        summary, weights = self.window_attention(pooled, attention_mask.sum(1), document, n_documents)
+        summary, weights = self.summary(input_ids, attention_mask, document, n_documents, token_type_ids, hidden, depth)
         if self.table is not None: summary = torch.cat([summary, self.table(numbers, codes)], 1)
         logits = self.head(summary).float()
         return TrialOutput(self.task.loss(logits, targets) if targets is not None else None, logits, weights)
@@ -404,6 +403,13 @@ def check_model_folder(folder: str | Path):
         raise DataError(f'{path.name} has no model.safetensors.', remedy='The folder is not whole: copy it again or train again.')
 
 # %% ../nbs/12_model.ipynb #d2a69ca7
+@patch
+def summary(self: TrialModel, input_ids, attention_mask, document, n_documents, token_type_ids=None, hidden=None, depth=0, **ignored):   # (documents, width), (windows,)
+    "One vector a document, and how much each of its windows counted."
+    pooled = self.pooled(input_ids, attention_mask, token_type_ids, hidden, depth).to(self.window_attention.score.weight.dtype)
+    return self.window_attention(pooled, attention_mask.sum(1), document, n_documents)
+
+
 @patch
 def pooled(self: TrialModel, input_ids, attention_mask, token_type_ids=None, hidden=None, depth=0) -> torch.Tensor:   # (windows, width)
     "One vector a window; a large batch goes through in pieces, so that memory stays flat."
@@ -698,24 +704,48 @@ def predict_logits(
 ) -> np.ndarray:                            # (documents, outputs) float32; for token tasks one (tokens, outputs) array a document
     "Logits of every document, in the table's order."
     encoded = data if isinstance(data, EncodedData) else self.encode(data, targets=False)
-    order = np.argsort(-encoded.lengths, kind='stable')
-    found = np.empty(len(order), dtype=object)
-    with self.ready_to_read(precision), torch.inference_mode():
-        for start in range(0, len(order), 256):
-            documents = [self.document(encoded, int(row)) for row in order[start:start + 256]]
-            for piece in cut_by_length(documents, batch_tokens):
-                for one, logits in zip(piece, self.read_piece(encoded, piece)): found[one.row] = logits
-            if progress is not None: progress(min(start + 256, len(order)))
+    with self.ready_to_read(precision): found = self.read_all(encoded, self.logits_of, batch_tokens, progress)
     return found if self.task.per_token else np.stack(found)
 
 
 @patch
-def read_piece(self: TrialModel, encoded: EncodedData, piece: list[WindowedDocument]) -> list[np.ndarray]:
+def document_vectors(
+    self: TrialModel,
+    encoded: EncodedData,
+    precision: torch.dtype | None = None,   # number format; None measures which is fastest
+    batch_tokens: int = 8192,               # tokens in one pass
+) -> np.ndarray:                            # (documents, width) float32
+    "The vector that stands for each document, before the table's columns and the head."
+    with self.ready_to_read(precision): return np.stack(self.read_all(encoded, self.vectors_of, batch_tokens))
+
+
+@patch
+def read_all(self: TrialModel, encoded: EncodedData, answer, batch_tokens: int, progress=None) -> np.ndarray:   # (documents,) object
+    "What `answer` says of each document, in the table's order."
+    order = np.argsort(-encoded.lengths, kind='stable')
+    found = np.empty(len(order), dtype=object)
+    for start in range(0, len(order), 256):
+        documents = [self.document(encoded, int(row)) for row in order[start:start + 256]]
+        for piece in cut_by_length(documents, batch_tokens):
+            batch = self.collate(replace(encoded, targets=None), piece)
+            batch = {name: value.to(self.device) if torch.is_tensor(value) else value for name, value in batch.items()}
+            with torch.inference_mode(): answers = answer(encoded, piece, batch)
+            for one, value in zip(piece, answers): found[one.row] = value
+        if progress is not None: progress(min(start + 256, len(order)))
+    return found
+
+
+@patch
+def logits_of(self: TrialModel, encoded: EncodedData, piece: list[WindowedDocument], batch: dict) -> list[np.ndarray]:
     "Logits of a few documents of similar length."
-    batch = self.collate(replace(encoded, targets=None), piece)
-    batch = {name: value.to(self.device) if torch.is_tensor(value) else value for name, value in batch.items()}
     logits = self(**batch).logits.float().cpu().numpy()
     return list(logits) if not self.task.per_token else self.join_windows(encoded, piece, logits)
+
+
+@patch
+def vectors_of(self: TrialModel, encoded: EncodedData, piece: list[WindowedDocument], batch: dict) -> list[np.ndarray]:
+    "Vectors of a few documents of similar length."
+    return list(self.summary(**batch)[0].float().cpu().numpy())
 
 
 @patch

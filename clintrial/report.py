@@ -152,7 +152,7 @@ details { color: var(--muted); font-size: .875rem; margin-top: .3rem } summary {
 @media print {
   :root { --paper: #ffffff; --ink: #000000; --muted: #444444; --rule: #bbbbbb; --tint: #f4f4f4; --link: #000000 }
   body { font-size: 10.5pt } nav, .skip, summary { display: none } details > p { display: none } header, main, footer { max-width: none; padding-left: 0; padding-right: 0 }
-  .drawn .still { display: inline } .live { display: none } figure, table, dl.figures > div { break-inside: avoid } h2 { break-after: avoid } .table { overflow: visible }
+  .drawn .still { display: inline } .live { display: none !important } figure, table, dl.figures > div { break-inside: avoid } h2 { break-after: avoid } .table { overflow: visible }
 }
 '''
 

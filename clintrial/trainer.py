@@ -32,12 +32,13 @@ from transformers.trainer_callback import EarlyStoppingCallback
 
 from .baselines import Baselines, Stack
 from .checkpoint import RunError, check_whole, newest_whole, seal, whole_folder
-from .dataset import Splits, TrialData
+from .dataset import PARTS, Splits, TrialData
 from .loading import DataError
 from .metrics import METRICS, evaluate
 from .model import EncodedData, TrialModel, cut_by_length, fast_dtype
 from .optimizer import MasterWeights
-from .run import LANGUAGE_MODEL, FineTuneRun, environment, to_columns
+from .probe import Probe
+from .run import LANGUAGE_MODEL, PROBE, FineTuneRun, environment, to_columns
 from .tasks import Task
 from .tuning import Tuning
 
@@ -67,6 +68,7 @@ class FineTuneConfig(TrainingArguments):
     token_budget: int = 8192                     # tokens that go through the model at once
     cache_frozen: bool = True                    # compute layers that do not move once, not in every epoch
     baselines: bool = True                       # fit the honest opponents on the same split
+    probe: bool = True                           # and a linear probe of the backbone before it is tuned
     keep_checkpoints: bool = False               # after a finished training
 
     def __post_init__(self):
@@ -389,11 +391,12 @@ def fit(
     "Train, and return the run."
     self.claim_folder(resume)
     baselines = Baselines.fit(self.model.task, self.splits.train, self.splits.validation, seed=self.config.seed) if self.config.baselines else None
-    train, validation = (self.model.encode(part) for part in (self.splits.train, self.splits.validation))
+    encoded = {name: self.model.encode(getattr(self.splits, name)) for name in PARTS}
     self.begin_folder()
-    trainer = self.train(train, validation, resume)
+    before = self.before(encoded) if self.config.baselines and self.config.probe else {}
+    trainer = self.train(encoded['train'], encoded['validation'], resume)
     if not trainer.is_world_process_zero(): return None
-    return self.finish(trainer, validation, baselines)
+    return self.finish(trainer, encoded, baselines, before)
 
 
 @patch
@@ -483,12 +486,12 @@ class TuningEpochs(TrainerCallback):
 
 # %% ../nbs/15_trainer.ipynb #02b266f3
 @patch
-def finish(self: FineTuner, trainer: TrialTrainer, validation: EncodedData, baselines: Baselines | None) -> FineTuneRun:
+def finish(self: FineTuner, trainer: TrialTrainer, encoded: dict, baselines: Baselines | None, before: dict) -> FineTuneRun:
     "Write model, opponents, predictions and history, then seal the folder."
     (self.folder/'manifest.json').unlink(missing_ok=True)
     for part in ('model', 'baselines', 'predictions'): shutil.rmtree(self.folder/part, ignore_errors=True)
     self.model.save_pretrained(self.folder/'model')
-    opponents = self.write_predictions(baselines)
+    opponents = self.write_predictions(encoded, baselines, before)
     if baselines is not None: baselines.save(self.folder/'baselines')
     pd.DataFrame(self.history.rows).to_parquet(self.folder/'history.parquet')
     (self.folder/'history.jsonl').unlink(missing_ok=True)
@@ -512,27 +515,45 @@ def facts(self: FineTuner, trainer: TrialTrainer, opponents: list[str]) -> dict:
     return {'status': 'stopped' if self.controls.stopping.is_set() else 'finished', 'task': self.model.task.to_dict(), 'schema': self.model.schema.to_dict(),
             'targets': list(self.model.schema.target), 'backbone': self.model.config.backbone.get('model_type'), 'tuning': self.model.tuning.method,
             'parameters': {'trainable': counts.trainable, 'total': counts.total}, 'steps': trainer.state.global_step, 'best_step': trainer.state.best_global_step, 'opponents': opponents,
-            'sizes': {part: len(getattr(self.splits, part)) for part in ('train', 'validation', 'calibration', 'test')}}
+            'sizes': {part: len(getattr(self.splits, part)) for part in PARTS}}
 
 # %% ../nbs/15_trainer.ipynb #4322145e
 @patch
-def write_predictions(self: FineTuner, baselines: Baselines | None) -> list[str]:
+def write_predictions(self: FineTuner, encoded: dict, baselines: Baselines | None, before: dict) -> list[str]:
     "Targets, logits and the opponents' distributions of each split; returns the opponents' names."
     (self.folder/'predictions').mkdir()
-    stack, opponents = None, [LANGUAGE_MODEL, *(baselines.names if baselines is not None else ())]
-    for name in ('validation', 'calibration', 'test'):
-        data = getattr(self.splits, name)
-        encoded = self.model.encode(data)
-        columns = [to_columns(encoded.targets, 'y'), self.language_columns(encoded)]
-        found = {opponent: baselines.distribution(opponent, data) for opponent in opponents[1:4]} if baselines is not None else {}
-        if name == 'validation' and 'tfidf' in found and not self.model.task.per_token:
-            both = {LANGUAGE_MODEL: self.distribution_of(columns[1]), 'tfidf': found['tfidf']}
-            stack = Stack.fit(self.model.task, encoded.targets, both)
-            stack.save(self.folder/'stack')
-        if stack is not None: found['stack'] = stack.distribution({LANGUAGE_MODEL: self.distribution_of(columns[1]), 'tfidf': found['tfidf']})
-        columns += [to_columns(values, opponent) for opponent, values in found.items()]
-        pd.concat(columns, axis=1).set_index(encoded.ids.rename('id')).to_parquet(self.folder/'predictions'/f'{name}.parquet')
-    return opponents + (['stack'] if stack is not None else [])
+    opponents = self.opinions(baselines, before)
+    ours = {name: self.language_columns(encoded[name]) for name in PARTS[1:]}
+    if 'tfidf' in opponents and not self.model.task.per_token: opponents['stack'] = self.stacked(ours, opponents['tfidf'], encoded['validation'])
+    for name in PARTS[1:]:
+        columns = [to_columns(encoded[name].targets, 'y'), ours[name], *(to_columns(values[name], opponent) for opponent, values in opponents.items())]
+        pd.concat(columns, axis=1).set_index(encoded[name].ids.rename('id')).to_parquet(self.folder/'predictions'/f'{name}.parquet')
+    return [LANGUAGE_MODEL, *opponents]
+
+
+@patch
+def opinions(self: FineTuner, baselines: Baselines | None, before: dict) -> dict:   # opponent -> split -> distribution
+    "What the opponents say of each split."
+    found = {opponent: {name: baselines.distribution(opponent, getattr(self.splits, name)) for name in PARTS[1:]} for opponent in (baselines.names if baselines else ())}
+    return found | ({PROBE: before} if before else {})
+
+
+@patch
+def stacked(self: FineTuner, ours: dict, linear: dict, validation: EncodedData) -> dict:   # split -> distribution
+    "Language model and linear model together; their weight is fitted on validation."
+    both = {name: {LANGUAGE_MODEL: self.model.task.decode(ours[name].to_numpy()), 'tfidf': linear[name]} for name in PARTS[1:]}
+    stack = Stack.fit(self.model.task, validation.targets, both['validation'])
+    stack.save(self.folder/'stack')
+    return {name: stack.distribution(both[name]) for name in PARTS[1:]}
+
+
+@patch
+def before(self: FineTuner, encoded: dict) -> dict:   # split -> distribution
+    "What a linear probe of the untouched backbone says: the starting point that fine-tuning is compared with."
+    if self.model.task.per_token: return {}
+    vectors = {name: self.model.document_vectors(part) for name, part in encoded.items()}
+    probe = Probe.fit(self.model.task, vectors['train'], encoded['train'].targets, vectors['validation'], encoded['validation'].targets)
+    return {name: probe.distribution(self.model.task, vectors[name]) for name in PARTS[1:]}
 
 
 @patch
@@ -540,9 +561,3 @@ def language_columns(self: FineTuner, encoded: EncodedData) -> pd.DataFrame:
     "The language model's answers as columns: logits, or spans."
     if self.model.task.per_token: return to_columns(self.model.read_spans(encoded), LANGUAGE_MODEL)
     return to_columns(self.model.predict_logits(encoded), f'{LANGUAGE_MODEL}_logit')
-
-
-@patch
-def distribution_of(self: FineTuner, columns: pd.DataFrame) -> np.ndarray:
-    "A distribution from columns of logits."
-    return self.model.task.decode(columns.to_numpy())

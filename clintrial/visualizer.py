@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['PARTNERS', 'BLUE', 'VERMILLION', 'GREEN', 'PURPLE', 'OCHRE', 'STEEL', 'INK', 'MUTED', 'GRID', 'PAPER', 'SERIES',
            'DASHES', 'SHAPES', 'SCHEMA', 'ENGINE', 'PAGE_SCHEMA', 'WRITERS', 'TOP_LEGEND', 'LINE_LEGEND',
-           'GRID_OF_RATES', 'theme', 'on_dark', 'merged', 'to_spec', 'as_svg', 'as_png', 'as_html', 'save',
-           'mime_bundle', 'enable_renderer', 'require', 'numbers', 'decimals', 'with_interval', 'wilson',
+           'GRID_OF_RATES', 'KNOWN_INTERVAL', 'theme', 'on_dark', 'merged', 'to_spec', 'as_svg', 'as_png', 'as_html',
+           'save', 'mime_bundle', 'enable_renderer', 'require', 'numbers', 'decimals', 'with_interval', 'wilson',
            'equal_groups', 'titled', 'series_colour', 'series_dash', 'series_shape', 'repeated', 'binned',
-           'history_columns', 'readable', 'entries', 'loss_panel', 'loss_sentence', 'metric_panel', 'rate_panel',
-           'training_curve', 'step_axis', 'arrow', 'metric_rows', 'model_comparison', 'comparison_sentence',
-           'score_counts', 'area_under', 'sensitivity_at', 'resampled', 'roc_points', 'by_model', 'roc_curve',
-           'diagonal', 'mean_by_group', 'cell_counts', 'cloud', 'predicted_observed', 'with_unit', 'padded',
-           'mean_marks', 'error_words', 'trend_words', 'reliability_groups', 'probability_counts',
+           'history_columns', 'readable', 'entries', 'loss_panel', 'loss_chart', 'loss_sentence', 'metric_panel',
+           'rate_panel', 'training_curve', 'step_axis', 'arrow', 'metric_rows', 'model_comparison',
+           'comparison_sentence', 'score_counts', 'area_under', 'sensitivity_at', 'resampled', 'roc_points', 'by_model',
+           'roc_curve', 'diagonal', 'mean_by_group', 'cell_counts', 'cloud', 'predicted_observed', 'with_unit',
+           'padded', 'mean_marks', 'error_words', 'trend_words', 'reliability_groups', 'probability_counts',
            'reliability_diagram', 'count_bars', 'reliability_sentence', 'first_rows', 'set_words', 'two_class_chart',
            'many_class_chart', 'patient_row', 'density', 'number_chart', 'curve_rows', 'survival_chart',
            'patient_distribution', 'is_one_distribution']
@@ -196,7 +196,9 @@ def with_interval(
 ) -> str:
     "The number and its interval, as `0.812 [0.774, 0.850]`."
     places = decimals(estimate, low, high)
-    return '–' if not np.isfinite(estimate) else f'{estimate:.{places}f} [{low:.{places}f}, {high:.{places}f}]'
+    if not np.isfinite(estimate): return '–'
+    limits = ['–' if np.isnan(limit) else f'{limit:.{places}f}'.replace('inf', '∞') for limit in (low, high)]
+    return f'{estimate:.{places}f} [{limits[0]}, {limits[1]}]'
 
 # %% ../nbs/30_visualizer.ipynb #26a3e2c3
 def wilson(
@@ -327,13 +329,19 @@ def loss_panel(
         kept = entries(history, step, column)
         parts.append(binned(kept[step].to_numpy(), kept[column].to_numpy()).assign(series=name))
         said.append(loss_sentence(name, kept, step, column))
-    names = [part['series'].iloc[0] for part in parts]
-    base = alt.Chart(pd.concat(parts)).encode(x=x, color=series_colour(names, 'series', LINE_LEGEND))
-    band = base.mark_area(opacity=.2).encode(y=alt.Y('low:Q'), y2='high:Q').transform_filter('datum.n > 1')
+    return loss_chart(pd.concat(parts), x), said
+
+
+def loss_chart(rows, x):
+    "The lines of both losses, the training loss's noise as a band, the validation loss's checks as dots."
+    names = list(rows['series'].unique())
+    colour, y = series_colour(names, 'series', LINE_LEGEND), alt.Y('value:Q', title='Loss', scale=alt.Scale(zero=False))
     tips = [alt.Tooltip('series:N'), alt.Tooltip('step:Q', format=',.4~f'), alt.Tooltip('value:Q', title='loss', format='.4f')]
-    line = base.mark_line().encode(y=alt.Y('value:Q', title='Loss', scale=alt.Scale(zero=False)), strokeDash=series_dash(names, 'series'), tooltip=tips)
-    dots = base.mark_point(filled=True, size=40).encode(y='value:Q', tooltip=tips).transform_filter("datum.series == 'validation'")
-    return alt.layer(band, line, dots).properties(width=440, height=150), said
+    noisy, checks = rows[rows['n'] > 1], rows[rows['series'] == 'validation']
+    layers = [alt.Chart(rows).mark_line().encode(x=x, y=y, color=colour, strokeDash=series_dash(names, 'series'), tooltip=tips)]
+    if len(noisy): layers.insert(0, alt.Chart(noisy).mark_area(opacity=.2).encode(x=x, y=alt.Y('low:Q'), y2='high:Q', color=colour))
+    if len(checks): layers.append(alt.Chart(checks).mark_point(filled=True, size=40, opacity=1).encode(x=x, y=y, color=colour, tooltip=tips))
+    return alt.layer(*layers).properties(width=440, height=150)
 
 
 def loss_sentence(name, kept, step, column):
@@ -738,14 +746,17 @@ def set_words(
     return [f'{words} · abstains'.strip(' ·') if stops else words for words, stops in zip(named, abstain)]
 
 # %% ../nbs/30_visualizer.ipynb #3b5c15ab
+KNOWN_INTERVAL = 'isValid(datum.low) && isValid(datum.high)'   # a patient without one has its point alone
+
+
 def two_class_chart(
     rows: pd.DataFrame,  # predictions with a column `patient`
     columns: list,       # the two columns of probabilities, the positive class last
 ) -> tuple:              # (chart, heading, phrases)
     "One line a patient: the probability of the positive class, its interval, its set."
-    name, has_interval = columns[-1].removeprefix('p_'), {'low', 'high'} <= set(rows)
+    name, has_interval = columns[-1].removeprefix('p_'), {'low', 'high'} <= set(rows) and rows[['low', 'high']].notna().any(axis=None)
     kept = pd.DataFrame({'patient': rows['patient'], 'probability': numbers(rows, columns[-1]), 'words': set_words(rows)})
-    if has_interval: kept = kept.assign(low=numbers(rows, 'low'), high=numbers(rows, 'high'))
+    if has_interval: kept = kept.assign(low=rows['low'].astype(float), high=rows['high'].astype(float))
     kept['abstains'] = rows['abstain'].astype(bool) if 'abstain' in rows else False
     x = alt.X('probability:Q', title=f'Probability of {name}', scale=alt.Scale(domain=[0, 1]))
     tips = ['patient:N', *(alt.Tooltip(f'{column}:Q', format='.3f') for column in ('probability', 'low', 'high') if column in kept), alt.Tooltip('words:N', title='set')]
@@ -753,7 +764,7 @@ def two_class_chart(
     fill = alt.condition('datum.abstains', alt.value(PAPER), alt.value(BLUE))
     layers = [base.mark_point(filled=True, size=80, opacity=1, stroke=BLUE, strokeWidth=1.5).encode(x=x, fill=fill),
               base.mark_text(align='left', color=INK).encode(x=alt.value(312), text='words:N')]
-    if has_interval: layers.insert(0, base.mark_rule(color=BLUE, strokeWidth=2).encode(x=alt.X('low:Q'), x2='high:Q'))
+    if has_interval: layers.insert(0, base.mark_rule(color=BLUE, strokeWidth=2).transform_filter(KNOWN_INTERVAL).encode(x=alt.X('low:Q'), x2='high:Q'))
     said = [f'{row.patient} ' + (with_interval(row.probability, row.low, row.high) if has_interval else f'{row.probability:.3f}') + (f' ({row.words})' if row.words else '')
             for row in kept.itertuples()]
     return alt.layer(*layers).properties(width=300, height=alt.Step(24)), f'Probability of {name}', said
@@ -802,11 +813,12 @@ def number_chart(
     kept = rows[['patient', *(name for name in ('mean', 'sd', 'low', 'high') if name in rows)]].assign(mean=numbers(rows, 'mean'), zero=0.)
     interval = {'low', 'high'} <= set(kept)
     curves = density(rows).merge(kept, on='patient') if 'sd' in rows else kept.assign(value=kept['mean'], height=0.)
+    if interval: curves[['low', 'high']] = curves[['low', 'high']].clip(curves['value'].min(), curves['value'].max())   # one without a limit ends at the axis
     base = alt.Chart().encode(tooltip=['patient:N', *(alt.Tooltip(f'{name}:Q', format='.4~g') for name in ('mean', 'sd', 'low', 'high') if name in kept)])
     x, y = alt.X('value:Q', title=with_unit('Value', unit), scale=alt.Scale(zero=False)), alt.Y('height:Q', title=None, axis=None, scale=alt.Scale(domain=[-.25, 1.05]))
     layers = [base.mark_area(color=BLUE, opacity=.25, line={'color': BLUE, 'strokeWidth': 1}).encode(x=x, y=y, y2='zero:Q'),
               base.mark_point(color=BLUE, filled=True, size=60, opacity=1).encode(x='mean(mean):Q', y='mean(zero):Q')]
-    if interval: layers.insert(1, base.mark_rule(color=BLUE, strokeWidth=3).encode(x='mean(low):Q', x2='mean(high):Q', y='mean(zero):Q'))
+    if interval: layers.insert(1, base.mark_rule(color=BLUE, strokeWidth=3).transform_filter(KNOWN_INTERVAL).encode(x='mean(low):Q', x2='mean(high):Q', y='mean(zero):Q'))
     chart = alt.layer(*layers, data=curves).properties(width=340, height=50).facet(row=patient_row(rows), spacing=4)
     said = [f'{row.patient} ' + (with_interval(row.mean, row.low, row.high) if interval else f'{row.mean:.{decimals(row.mean)}f}') for row in kept.itertuples()]
     return chart, 'Predicted number', said
