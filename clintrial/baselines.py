@@ -5,23 +5,25 @@
 # %% auto #0
 __all__ = ['BUCKETS', 'VIEWS', 'LINKS', 'PATH', 'PIECE', 'NAMES', 'POOLS', 'hashed_counts', 'Vocabulary', 'TableColumns',
            'Features', 'texts_of', 'yes_no_loss', 'softmax_loss', 'squared_loss', 'Link', 'class_weights', 'ClassLink',
-           'LabelLink', 'LevelLink', 'NumberLink', 'CurveLink', 'fit_linear', 'Linear', 'Constant', 'constant_row',
-           'shape_of', 'clues', 'word_rows', 'Tagger', 'joined_spans', 'word_classes', 'Baselines', 'saved_opponent',
-           'loaded_opponent', 'Pool', 'ClassPool', 'LevelPool', 'LabelPool', 'NumberPool', 'CurvePool', 'sharpest',
-           'tempered', 'greedy_weights', 'Stack', 'shrunk']
+           'LabelLink', 'LevelLink', 'NumberLink', 'CurveLink', 'Problem', 'newton_step', 'fit_linear', 'Linear',
+           'Chosen', 'choose_penalty', 'Constant', 'constant_row', 'shape_of', 'clues', 'word_rows', 'Tagger',
+           'joined_spans', 'word_classes', 'Baselines', 'saved_opponent', 'loaded_opponent', 'Pool', 'ClassPool',
+           'LevelPool', 'LabelPool', 'NumberPool', 'CurvePool', 'sharpest', 'tempered', 'greedy_weights', 'Stack',
+           'shrunk']
 
 # %% ../nbs/14_baselines.ipynb #f15be620
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from fastcore.basics import patch
 from safetensors.numpy import load_file, save_file
-from scipy.optimize import minimize, minimize_scalar
+from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit, logsumexp
 from sklearn.feature_extraction import FeatureHasher
 from sklearn.feature_extraction.text import HashingVectorizer
@@ -171,22 +173,25 @@ def assemble(
     return sp.csr_array(sp.hstack([*texts, *both, *overlap, self.table.matrix(data.frame)]))
 
 # %% ../nbs/14_baselines.ipynb #9bfb244c
-def yes_no_loss(z, t, mask) -> tuple: # sum over answered questions, gradient by z
+def yes_no_loss(z, t, mask) -> tuple: # sum over answered questions, gradient by z, curvature
     "Cross-entropy of yes or no questions; `mask` weighs them and is 0 where nothing is asked."
-    return (mask*(np.logaddexp(0, z) - t*z)).sum(), mask*(expit(z) - t)
+    p = expit(z)
+    curvature = mask*p*(1 - p)
+    return (mask*(np.logaddexp(0, z) - t*z)).sum(), mask*(p - t), lambda step: curvature*step
 
 
 #| export
-def softmax_loss(z, t, mask) -> tuple: # sum, gradient by z
+def softmax_loss(z, t, mask) -> tuple: # sum, gradient by z, curvature
     "Cross-entropy of one class of several."
     log_p = z - logsumexp(z, axis=1, keepdims=True)
-    return -(mask*t*log_p).sum(), mask*(np.exp(log_p) - t)
+    p = np.exp(log_p)
+    return -(mask*t*log_p).sum(), mask*(p - t), lambda step: mask*p*(step - (p*step).sum(1, keepdims=True))
 
 
 #| export
-def squared_loss(z, t, mask) -> tuple: # sum, gradient by z
+def squared_loss(z, t, mask) -> tuple: # sum, gradient by z, curvature
     "Half the squared error."
-    return (mask*(z - t)**2).sum()/2, mask*(z - t)
+    return (mask*(z - t)**2).sum()/2, mask*(z - t), lambda step: mask*step
 
 # %% ../nbs/14_baselines.ipynb #91c47dc3
 LINKS = {}  # outcome → Link
@@ -289,24 +294,77 @@ class CurveLink(Link):
     def distribution(task, z, spread): return np.exp(-np.logaddexp(0, z).cumsum(1))
 
 # %% ../nbs/14_baselines.ipynb #864e2794
+@dataclass(frozen=True)
+class Problem:
+    "A penalised linear fit; parameters are one flat vector, weights first."
+    matrix: sp.csr_array  # (n, d)
+    loss: object          # of (z, answers, mask) → sum, gradient, curvature
+    answers: np.ndarray   # (n, q)
+    mask: np.ndarray      # (n, q) or (n, 1)
+    C: float              # weight of the data against the penalty, as in scikit-learn
+    columns: int          # of weights: q, or 1 where the questions share them
+
+    @property
+    def penalty(self) -> np.ndarray:
+        "1/C for weights, 0 for intercepts."
+        return np.concatenate([np.full(self.matrix.shape[1]*self.columns, 1/self.C), np.zeros(self.answers.shape[1])])
+
+    def scores(self, flat: np.ndarray) -> np.ndarray: # (n, q)
+        "Linear scores."
+        split = self.matrix.shape[1]*self.columns
+        return self.matrix @ flat[:split].reshape(-1, self.columns) + flat[split:]
+
+    def back(self, gradient: np.ndarray) -> np.ndarray: # flat
+        "From a gradient by scores to one by parameters."
+        summed = gradient if self.columns == gradient.shape[1] else gradient.sum(1, keepdims=True)
+        return np.concatenate([(self.matrix.T @ summed).ravel(), gradient.sum(0)])
+
+
+#| export
+def newton_step(
+    problem: Problem,
+    gradient: np.ndarray,  # flat
+    curvature,             # of the loss
+    tolerance: float,      # relative, of the remaining gradient
+) -> tuple:                # flat step, its scores
+    "Solve for Newton's step by conjugate gradients."
+    step, rest, penalty = np.zeros_like(gradient), -gradient, problem.penalty
+    direction, size, moved = rest, rest @ rest, 0.
+    goal = tolerance**2*size
+    for _ in range(60):
+        scores = problem.scores(direction)
+        product = problem.back(curvature(scores)) + penalty*direction
+        length = size/(direction @ product)
+        step, moved, rest = step + length*direction, moved + length*scores, rest - length*product
+        size, last = rest @ rest, size
+        if size < goal: break
+        direction = rest + size/last*direction
+    return step, moved
+
+# %% ../nbs/14_baselines.ipynb #6ce7328e
 def fit_linear(
-    matrix: sp.csr_array,  # (n, d)
-    loss,                  # of (z, answers, mask) → sum, gradient
-    answers: np.ndarray,   # (n, q)
-    mask: np.ndarray,      # (n, q) or (n, 1)
-    C: float,              # weight of the data against the penalty, as in scikit-learn
-    start: tuple,          # (d, m) weights, (q,) intercepts; m is q, or 1 where the questions share them
-) -> tuple:                # weights, intercepts
-    "Penalised linear model by L-BFGS."
-    shape, (n, d), transposed = start[0].shape, matrix.shape, matrix.T
-    def objective(flat):
-        weights, intercepts = flat[:d*shape[1]].reshape(shape), flat[d*shape[1]:]
-        value, gradient = loss(matrix @ weights + intercepts, answers, mask)
-        by_weights = transposed @ (gradient if shape[1] == gradient.shape[1] else gradient.sum(1, keepdims=True)) + weights/C
-        return (value + (weights**2).sum()/(2*C))/n, np.concatenate([by_weights.ravel(), gradient.sum(0)])/n
-    found = minimize(objective, np.concatenate([start[0].ravel(), start[1]]), jac=True, method='L-BFGS-B',
-                     options=dict(maxiter=300, gtol=1e-6, ftol=1e-9, maxcor=10 if d*shape[1] < 2_000_000 else 4)).x
-    return found[:d*shape[1]].reshape(shape), found[d*shape[1]:]
+    problem: Problem,
+    start: np.ndarray=None,  # flat; zero by default
+    tolerance: float=1e-5,   # largest entry of the mean gradient
+) -> np.ndarray:             # flat
+    "Penalised linear model by truncated Newton steps with halving."
+    flat = np.zeros(len(problem.penalty)) if start is None else start
+    z, penalty = problem.scores(flat), problem.penalty
+    value, by_scores, curvature = problem.loss(z, problem.answers, problem.mask)
+    value += (penalty*flat) @ flat/2
+    for _ in range(50):
+        gradient = problem.back(by_scores) + penalty*flat
+        largest = np.abs(gradient).max()/len(z)
+        if largest < tolerance: break
+        step, moved = newton_step(problem, gradient, curvature, min(.1, largest**.5))
+        share, old = 1., value
+        while True:
+            value, by_scores, curvature = problem.loss(z + share*moved, problem.answers, problem.mask)
+            value += (penalty*(flat + share*step)) @ (flat + share*step)/2
+            if value <= old or share < 1e-3: break
+            share /= 2
+        flat, z = flat + share*step, z + share*moved
+    return flat
 
 # %% ../nbs/14_baselines.ipynb #c8923271
 @dataclass(frozen=True)
@@ -337,6 +395,33 @@ class Linear:
 PATH = (.25, 1., 4., 16., 64.)  # values of C
 
 
+class Chosen(NamedTuple):
+    "The penalty with the least loss on validation."
+    loss: float             # mean, on validation
+    C: float
+    weights: np.ndarray     # (d, m) float32
+    intercepts: np.ndarray  # (q,)
+
+
+def choose_penalty(
+    problem_of,           # C → Problem
+    held: sp.csr_array,   # (v, d) validation cases
+    answers: np.ndarray,  # (v, q)
+    mask: np.ndarray,     # (v, q) or (v, 1)
+) -> Chosen:
+    "Walk along `PATH` until the validation loss rises."
+    flat, best = None, None
+    for C in PATH:
+        problem = problem_of(C)
+        flat = fit_linear(problem, flat)
+        split = len(flat) - problem.answers.shape[1]
+        weights = flat[:split].reshape(-1, problem.columns).astype(np.float32)
+        loss = problem.loss(held @ weights.astype(float) + flat[split:], answers, mask)[0]/max(1, held.shape[0])
+        if best is not None and loss >= best.loss: break
+        best = Chosen(loss, C, weights, flat[split:])
+    return best
+
+# %% ../nbs/14_baselines.ipynb #70952820
 @patch(cls_method=True)
 def fit(
     cls: Linear,
@@ -349,16 +434,11 @@ def fit(
     encoded = task.encode(train.frame)
     answers, mask = link.questions(task, encoded)
     weighted = mask*class_weights(task, encoded) if task.outcome == 'classes' else mask
-    held, held_questions = features.matrix(validation), link.questions(task, task.encode(validation.frame))
-    current = np.zeros((matrix.shape[1], 1 if link.shared else answers.shape[1])), np.zeros(answers.shape[1])
-    best = None
-    for C in PATH:
-        current = fit_linear(matrix, link.loss, answers, weighted, C, current)
-        rounded = current[0].astype(np.float32)
-        loss = link.loss(held @ rounded.astype(float) + current[1], *held_questions)[0]/held.shape[0]
-        if best is not None and loss >= best[0]: break
-        best = loss, cls(features, rounded, current[1], C, n_validation=held.shape[0])
-    return cls(**{**vars(best[1]), 'spread': float(np.sqrt(2*best[0]))}) if task.outcome == 'number' else best[1]
+    held, wanted = features.matrix(validation), link.questions(task, task.encode(validation.frame))
+    columns = 1 if link.shared else answers.shape[1]
+    best = choose_penalty(lambda C: Problem(matrix, link.loss, answers, weighted, C, columns), held, *wanted)
+    spread = float(np.sqrt(2*best.loss)) if task.outcome == 'number' else 1.
+    return cls(features, best.weights, best.intercepts, best.C, spread, held.shape[0])
 
 # %% ../nbs/14_baselines.ipynb #03b2ba02
 @dataclass(frozen=True)
@@ -477,13 +557,9 @@ def fit(
         parts.append((matrix, np.eye(1 + 2*len(task.labels))[classes.astype(int)]))
     buckets = np.flatnonzero(np.bincount(parts[0][0].indices, minlength=2**18) >= 2)
     (matrix, answers), (held, wanted) = ((sp.csr_array(matrix[:, buckets]), answers) for matrix, answers in parts)
-    current, best = (np.zeros((len(buckets), answers.shape[1])), np.zeros(answers.shape[1])), None
-    for C in PATH:
-        current = fit_linear(matrix, softmax_loss, answers, np.ones((len(answers), 1)), C, current)
-        loss = softmax_loss(held @ current[0] + current[1], wanted, 1.)[0]
-        if best is not None and loss >= best[0]: break
-        best = loss, cls(buckets, current[0].astype(np.float32), current[1])
-    return best[1]
+    best = choose_penalty(lambda C: Problem(matrix, softmax_loss, answers, np.ones((len(answers), 1)), C, answers.shape[1]),
+                          held, wanted, np.ones((len(wanted), 1)))
+    return cls(buckets, best.weights, best.intercepts)
 
 # %% ../nbs/14_baselines.ipynb #5f6b3552
 NAMES = {'number': ('mean', 'tfidf'), 'curve': ('kaplan_meier', 'tfidf'), 'spans': ('prevalence', 'tagger')}  # others: prevalence, tfidf

@@ -21,13 +21,13 @@ from .loading import DataError
 # %% ../nbs/05_simulate.ipynb #3b9fd3d2
 COEFFICIENTS = MappingProxyType({
     # told by the narrative, each -1, 0 or +1
-    'impression': 2.0,            # how the patient is, in any of many words, some of them negated
+    'impression': 2.2,            # how the patient is, in any of many words, some of them negated
     'course': 1.0,                # a symptom or an ability that rose or fell
-    'denial': 1.3,                # has, no longer has, denies; can, no longer can
+    'denial': 1.2,                # has, no longer has, denies; can, no longer can
     'adherence': .7,              # habits confirmed or ruled out
     'dose': .5,                   # relief drug: less of it is better
     'lab': .5,                    # two values: which came first, and which way is good
-    'combination': .6,            # a drug that suits, or does not suit, another condition
+    'combination': .5,            # a drug that suits, or does not suit, another condition
     # told by columns
     'intercept': -.45,
     'age': -.015,                 # a year above 58
@@ -262,10 +262,11 @@ BYSTANDERS = (('sglt2', 'migraine'), ('nsaid', 'urinary'), ('thiazide', 'migrain
 ENGLISH_SENTENCES = MappingProxyType(dict(
     opening=['{age}-year-old {person} with {disease}, seen at the end of the run-in.', '{Person}, {age} years, {disease}; run-in completed.',
              'This {age}-year-old {person} entered the run-in with {disease}.', 'Narrative for a {age}-year-old {person} who has {disease}.'],
-    impression=['[{S} feels {w}].', '[{S} looks {w}].', 'Overall [{s} is {w}].', 'General condition: [{w}].', 'The family calls [{o} {w}].', '[{S} seems {w}] at this visit.',
-                'In {p} own words, [{s} is {w}].', 'The nurse finds [{o} {w}].', '[{S} appears {w}] to the examiner.', 'Asked about it, {s} says [{s} is {w}].', '[{S} feels {w} and {z}].', 'Looks [{w}, {z}].'],
-    not_impression=['[{S} does not feel {w}].', '[{S} is anything but {w}].', '[{S} hardly looks {w}].', 'Overall [{s} is far from {w}].', '[Nobody would call {o} {w}].',
-                    'In {p} own words, [{s} is not {w} at all].', '[{S} is never {w}] these days.', '[{S} no longer seems {w}].'],
+    impression=['[{S} feels {w} and {z}].', '[{S} looks {w}, even {z}].', 'Overall [{s} is {w} and {z}].', 'General condition: [{w}, {z}].', 'The family calls [{o} {w} and {z}].',
+                'At this visit [{s} seems {w} and {z}].', 'In {p} own words, [{s} is {w}, {z} and {y}].', 'The nurse finds [{o} {w} and {z}].', '[{S} appears {w}] to the examiner.',
+                'Asked about it, {s} says [{s} is {w}].', '[{S} feels {w}, {z} and {y}].', 'Looks [{w}, {z}, {y}].'],
+    not_impression=['[{S} does not feel {w} or {z}].', '[{S} is anything but {w}].', '[{S} hardly looks {w}].', 'Overall [{s} is far from {w} and {z}].', '[Nobody would call {o} {w} or {z}].',
+                    'In {p} own words, [{s} is not {w} at all].', '[{S} is never {w} or {z}] these days.', '[{S} no longer seems {w} and {z}].'],
     course=['[{M} has {d}] since screening.', 'During the run-in [{m} has {d}].', '{S} says that [{m} has {d}].',
             'According to the diary, [{m} has {d}].', '[{M} has {d}] over eight weeks.', 'The family finds that [{m} has {d}].',
             'Asked about changes, {s} mentions that [{m} has {d}].', 'Compared with screening, [{m} has {d}].',
@@ -298,7 +299,7 @@ ENGLISH_SENTENCES = MappingProxyType(dict(
             'The ECG of day {t} was unremarkable.', 'Consent was renewed on day {t}.', 'The visit interval was changed from {t} to {w} weeks.', 'Parking at the site went up from {t} to {w} euros.',
             'The bus fare has fallen from {w} to {t} euros.', '{P} {relative} has {x}.', '{P} {relative} no longer has {x}.', 'In {p} {relative}, {m} has {d}.',
             '{S} asks whether {p} {relative} could join a trial.', 'Denies travel abroad in week {t}.', 'Vaccinations are up to date.', 'No change of address.', 'Room {i} was used for the visit.',
-            'The questionnaire took {w} minutes.', 'Next visit in {t} weeks.', 'Blood was drawn at {t} a.m. without difficulty.', 'The courier collected sample {i}.', '{S} has read the leaflet again.',
+            'The questionnaire took {w} minutes.', 'Next visit in {t} weeks.', 'Blood was drawn from the left arm without difficulty.', 'The courier collected sample {i}.', '{S} has read the leaflet again.',
             'Height was measured twice.', 'Visit {t} took place as planned.', 'The study nurse was changed in week {t}.', 'The clinic moved to floor {t}.', '{P} {relative} is a retired teacher.',
             'Drinks {t} cups of coffee a day.', 'The monitor visited the site on day {w}.', 'An interpreter was not needed.', 'Lunch was offered after {w} minutes.', 'Travel costs were repaid.'],
 ))
@@ -356,8 +357,8 @@ CHINESE_WORDS = MappingProxyType(dict(
 # %% ../nbs/05_simulate.ipynb #6daca2b5
 CHINESE_SENTENCES = MappingProxyType(dict(
     opening=['{person}，{age}岁，诊断为{disease}，导入期结束时就诊。', '患者{person}，{age}岁，患{disease}，已完成导入期。', '{age}岁{person}患者，因{disease}进入导入期。'],
-    impression=['[{S}感觉{w}]。', '[{S}看上去{w}]。', '总体[{S}{w}]。', '一般情况：[{w}]。', '家属认为[{o}{w}]。', '本次就诊[{S}显得{w}]。', '用其自己的话说，[自己{w}]。', '护士觉得[{o}{w}]。', '[{S}{w}、{z}]。'],
-    not_impression=['[{S}并不感觉{w}]。', '[{S}绝非{w}]。', '[{S}看上去并不{w}]。', '总体[{S}远谈不上{w}]。', '[没有人会说{o}{w}]。', '[{S}不再显得{w}]。'],
+    impression=['[{S}感觉{w}、{z}]。', '[{S}看上去{w}，甚至{z}]。', '总体[{S}{w}、{z}]。', '一般情况：[{w}，{z}]。', '家属认为[{o}{w}、{z}]。', '本次就诊[{S}显得{w}]。', '用其自己的话说，[自己{w}、{z}、{y}]。', '护士觉得[{o}{w}、{z}]。'],
+    not_impression=['[{S}并不感觉{w}或{z}]。', '[{S}绝非{w}]。', '[{S}看上去并不{w}]。', '总体[{S}远谈不上{w}、{z}]。', '[没有人会说{o}{w}或{z}]。', '[{S}不再显得{w}]。'],
     course=['自筛选以来[{m}{d}]。', '导入期内[{m}{d}]。', '{S}称[{m}{d}]。', '日记显示[{m}{d}]。', '八周内[{m}{d}]。', '家属发现[{m}{d}]。', '与筛选时相比，[{m}{d}]。', '护士记录到[{m}{d}]。'],
     quantity=['与筛选时相比，{S}有[{q}{m}]。', '日记记录了[{q}{m}]。', '本次就诊见到[{q}{m}]。', '{S}描述有[{q}{m}]。'],
     absent=['[{S}不再有{x}]。', '[{S}否认{x}]。', '目前[已无{x}]。', '[{x}已经消失]。', '[{x}没有再出现]。', '[{S}摆脱了{x}]。', '近来[未出现{x}]。', '[{x}不再是困扰]。', '[{S}否认{x}复发]。'],
@@ -374,7 +375,7 @@ CHINESE_SENTENCES = MappingProxyType(dict(
     ruled_out=['已排除{condition}；服用{drug}。', '服用{drug}；{condition}的怀疑未获证实。', '使用{drug}；仅家族中有{condition}。'],
     filler=['血压{i}/{j} mmHg，脉搏{k}次/分。', '体温36.{t} °C。', '{relative}开车送其就诊。', '与{relative}同住。', '第{t}天心电图未见异常。', '第{t}天重新签署知情同意。', '访视间隔由{t}周改为{w}周。',
             '停车费由{t}元涨至{w}元。', '公交票价由{w}元降至{t}元。', '其{relative}有{x}。', '其{relative}不再有{x}。', '其{relative}的{m}{d}。', '询问{relative}能否参加试验。', '第{t}周否认外出旅行。',
-            '疫苗接种齐全。', '住址无变更。', '本次访视在{i}室进行。', '问卷用时{w}分钟。', '{t}周后复诊。', '上午{t}时顺利采血。', '快递员取走样本{i}号。', '再次阅读说明书。', '身高测量两次。',
+            '疫苗接种齐全。', '住址无变更。', '本次访视在{i}室进行。', '问卷用时{w}分钟。', '{t}周后复诊。', '左臂采血顺利。', '快递员取走样本{i}号。', '再次阅读说明书。', '身高测量两次。',
             '第{t}次访视按计划进行。', '第{t}周更换研究护士。', '门诊搬到{t}楼。', '{relative}是退休教师。', '每日喝{t}杯咖啡。', '监查员于第{w}天到访。', '无需翻译。', '交通费已报销。'],
 ))
 
@@ -453,12 +454,20 @@ def _own_words(
     return words
 
 # %% ../nbs/05_simulate.ipynb #32d993d5
+def _three(rng, options, size: int) -> tuple:
+    "Three different words a row."
+    first, step = (len(options) * rng.random(size) ** SKEW).astype(int), len(options) // 2
+    second = first + 1 + (step - 1) * rng.random(size) ** SKEW
+    third = second + 1 + (step - 1) * rng.random(size) ** SKEW
+    return tuple(np.array(options, dtype=object)[place.astype(int) % len(options)] for place in (first, second, third))
+
 def _write_impression(patients, value, labs, book, rng):
     "A word for well or unwell, plain or negated."
     n, words, negated = len(value), book['words'], rng.random(len(value)) < .2
     well = (value > 0) != negated
-    w, z = (np.where(well, _pick(rng, words['well'], n, SKEW), _pick(rng, words['unwell'], n, SKEW)) for _ in range(2))
-    return _fill(rng, [book['say']['impression'], book['say']['not_impression']], negated.astype(int), w=w, z=z, **_person(patients, book))
+    good, bad = _three(rng, words['well'], n), _three(rng, words['unwell'], n)
+    w, z, y = (np.where(well, one, other) for one, other in zip(good, bad))
+    return _fill(rng, [book['say']['impression'], book['say']['not_impression']], negated.astype(int), w=w, z=z, y=y, **_person(patients, book))
 
 def _write_course(patients, value, labs, book, rng):
     "A direction and a measure; good when an ability rose or a symptom fell."
