@@ -252,17 +252,15 @@ class LabelLink(Link):
 
 
 #| export
-class LevelLink(Link):
-    "Ordered levels: is it above k?"
-    outcome, shared = 'levels', True
+class LevelLink(ClassLink):
+    "Ordered levels, as classes; the order enters with the decision, which is the median level."
+    outcome, loss = 'levels', staticmethod(softmax_loss)
 
     @staticmethod
-    def questions(task, encoded): return (encoded[:, None] > np.arange(len(task.classes) - 1)).astype(float), np.ones((len(encoded), 1))
+    def questions(task, encoded): return np.eye(len(task.classes))[encoded], np.ones((len(encoded), 1))
 
     @staticmethod
-    def distribution(task, z, spread):
-        above = np.minimum.accumulate(expit(z), axis=1)
-        return -np.diff(np.hstack([np.ones((len(z), 1)), above, np.zeros((len(z), 1))]), axis=1)
+    def distribution(task, z, spread): return np.exp(z - logsumexp(z, axis=1, keepdims=True))
 
 
 #| export
@@ -433,7 +431,7 @@ def fit(
     link, (features, matrix) = LINKS[task.outcome], Features.fit(task, train)
     encoded = task.encode(train.frame)
     answers, mask = link.questions(task, encoded)
-    weighted = mask*class_weights(task, encoded) if task.outcome == 'classes' else mask
+    weighted = mask*class_weights(task, encoded) if task.outcome in ('classes', 'levels') else mask
     held, wanted = features.matrix(validation), link.questions(task, task.encode(validation.frame))
     columns = 1 if link.shared else answers.shape[1]
     best = choose_penalty(lambda C: Problem(matrix, link.loss, answers, weighted, C, columns), held, *wanted)

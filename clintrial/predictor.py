@@ -44,7 +44,7 @@ def fit_temperature(
     logits: np.ndarray,   # (n, n_outputs)
 ) -> float:
     "Temperature scaling (Guo et al. 2017) for any task."
-    logits, targets = torch.as_tensor(logits, dtype=torch.float64), torch.as_tensor(targets)
+    logits, targets = torch.tensor(np.asarray(logits), dtype=torch.float64), torch.tensor(np.asarray(targets))
     return best_temperature(lambda temperature: float(task.nll(task.temper(logits, temperature), targets).sum()))
 
 # %% ../nbs/20_predictor.ipynb #df46631a

@@ -32,6 +32,7 @@ EDIT = ROOT/'.edit'   # ignored by git: the notebook is the only source
 NO_METADATA = {'jupytext': {'notebook_metadata_filter': '-all', 'cell_metadata_filter': '-all'}}
 KERNEL = {'kernelspec': {'display_name': 'python3', 'language': 'python', 'name': 'python3'}}
 STILL_CHARTS = 'import altair; altair.renderers.enable("png", scale_factor=2); del altair'
+LIVE_CHART = 'application/vnd.vegalite.v5+json', 'image/svg+xml'
 LIVE_VIEW = 'application/vnd.jupyter.widget-view+json'
 
 
@@ -120,7 +121,9 @@ def settle(output):
     "Make `output` small, still, and the same at every run."
     shown = output.get('data', {})
     if shown.pop(LIVE_VIEW, None): shown['text/plain'] = '(a live panel: run this notebook to use it)'
-    if 'image/png' in shown: shown['image/png'] = fewer_colours(shown['image/png'])
+    if 'image/png' in shown:
+        shown['image/png'] = fewer_colours(shown['image/png'])
+        for kind in LIVE_CHART: shown.pop(kind, None)   # who runs the notebook gets it again
     return output
 
 
