@@ -44,7 +44,7 @@ def simulated(target, make_task, quick: bool):
     "A simulated trial with one of its outcomes as the target."
     from clintrial.simulate import SEVERITY, simulate_trial
     task = make_task(SEVERITY)
-    trial = simulate_trial(n=4_000 if quick else 20_000, seed=7)
+    trial = simulate_trial(n=2_800 if quick else 20_000, seed=7)
     schema = replace(trial.data.schema, target=target)
     data = TrialData(trial.data.frame, schema)
     frame = data.frame
@@ -64,7 +64,7 @@ def reviews(kind: str):
 def sentences(quick: bool):
     "Sentences of case reports: short and long ones; older and newer articles."
     data, task = ade_corpus()
-    if quick: data = data.split(fractions=(.3, .1, .1, .5), seed=1).train   # articles drawn at random
+    if quick: data = data.split(fractions=(.2, .1, .1, .6), seed=1).train   # articles drawn at random
     groups = {'length': halves(data.frame['text'].str.len(), 'short', 'long'), 'article': halves(data.frame['pmid'].astype(int), 'older', 'newer')}
     return data, task, pd.DataFrame(groups, index=data.ids), None
 
@@ -83,7 +83,7 @@ SLOW = {'simulated severity':      lambda quick: simulated(('severity',), lambda
 
 def unseen_logits(data: TrialData, task, quick: bool, folder: Path):
     "Fine-tune once; ids, targets and logits of every case outside training and validation, and the fitted task."
-    train = min(.45, (1_000 if quick else 4_000)/len(data))
+    train = min(.45, (800 if quick else 4_000)/len(data))
     splits = data.split(fractions=(train, train/4, .5 - train*5/8, .5 - train*5/8), seed=0)
     faster = {'tuning': LastK(2), 'window_tokens': 128, 'max_tokens': 128} if quick else {}   # coverage must not depend on the model
     model = TrialModel.build('minilm', splits.train, task, **faster)
@@ -146,7 +146,9 @@ def study(name: str, make, quick: bool, resplits: int, folder: Path) -> pd.DataF
     for _ in range(resplits): rows += one_resplit(task, targets, logits, two_halves(together, generator), groups, truth)
     table = pd.DataFrame(rows, columns=['measure', 'of', 'value', 'n']).groupby(['measure', 'of'], sort=False).agg(mean=('value', 'mean'), sd=('value', 'std'), n=('n', 'mean'))
     progress(f'{name}: {len(ids)} unseen cases, {trained:.0f} s to train and predict, {time.perf_counter() - begun - trained:.0f} s for {resplits} re-splits')
-    return table.reset_index().assign(study=name)
+    table = table.reset_index().assign(study=name)
+    progress(table.round({'mean': 4, 'sd': 4, 'n': 0}).drop(columns='study').to_string(index=False))
+    return table
 
 
 def verdict(table: pd.DataFrame) -> dict:

