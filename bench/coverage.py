@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.isotonic import IsotonicRegression
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from common import ade_corpus, arguments, describe_machine, druglib, finish, progress
@@ -126,11 +127,12 @@ def class_rows(predictor, task, targets, logits, calibrate, frame, truth) -> lis
     chance = expected_ece_if_calibrated(distribution, n_simulations=200)
     rows += [('calibration error', 'all', error, test.sum()), ('calibration error if perfect', 'all', chance, test.sum()), ('calibration error beyond', 'all', error - chance, test.sum())]
     if truth is None: return rows
-    low, high = predictor.calibration.abers[1].pair(distribution[:, 1])
-    held = (low <= truth[test]) & (truth[test] <= high)
-    return rows + [('true probability in the Venn–Abers pair', 'all', held.mean(), test.sum()),
-                   ('true probability in the interval shown', 'all', predictor.interval_coverage(truth[test], frame).overall.estimate, test.sum()),
-                   ('width of the interval shown', 'all', (frame['high'] - frame['low']).mean(), test.sum())]
+    low, high = predictor.calibration.intervals[1].abers.pair(distribution[:, 1])
+    alike = IsotonicRegression().fit(logits[:, 0], truth).predict(logits[test, 0])    # mean true probability of the patients with such a score
+    for name, true in (('true probability', truth[test]), ('true mean of patients scored alike', alike)):
+        rows += [(f'{name} in the Venn–Abers pair', 'all', ((low <= true) & (true <= high)).mean(), test.sum()),
+                 (f'{name} in the interval shown', 'all', predictor.interval_coverage(true, frame).overall.estimate, test.sum())]
+    return rows + [('width of the Venn–Abers pair', 'all', (high - low).mean(), test.sum()), ('width of the interval shown', 'all', (frame['high'] - frame['low']).mean(), test.sum())]
 
 
 def study(name: str, make, quick: bool, resplits: int, folder: Path) -> pd.DataFrame:
@@ -182,6 +184,8 @@ def main():
     finish({**verdict(table), 'calibration_error': error, 'calibration_error_if_perfect': chance,
             'venn_abers_holds_true_probability': figure(table, 'true probability in the Venn–Abers pair'),
             'interval_holds_true_probability': figure(table, 'true probability in the interval shown'),
+            'venn_abers_holds_mean_of_alike': figure(table, 'true mean of patients scored alike in the Venn–Abers pair'),
+            'interval_holds_mean_of_alike': figure(table, 'true mean of patients scored alike in the interval shown'),
             'resplits': options.resplits, 'seconds': time.perf_counter() - begun, 'machine': describe_machine()})
 
 

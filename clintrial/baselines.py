@@ -55,7 +55,6 @@ class Vocabulary:
     idf: np.ndarray      # (d,) float32
 
 
-#| export
 @patch(cls_method=True)
 def fit(
     cls: Vocabulary,
@@ -68,7 +67,6 @@ def fit(
     return cls(view, buckets, (np.log((1 + counts.shape[0])/(1 + frequency[buckets])) + 1).astype(np.float32))
 
 
-#| export
 @patch
 def weigh(
     self: Vocabulary,
@@ -92,7 +90,6 @@ class TableColumns:
     def width(self) -> int: return 2*len(self.numeric) + sum(len(levels) + 1 for _, levels in self.categorical)
 
 
-#| export
 @patch(cls_method=True)
 def fit(
     cls: TableColumns,
@@ -104,7 +101,6 @@ def fit(
                tuple((name, tuple(sorted(data.frame[name].dropna().astype(str).unique()))) for name in data.schema.categorical))
 
 
-#| export
 @patch
 def matrix(
     self: TableColumns,
@@ -134,7 +130,6 @@ def texts_of(data: TrialData, pair_fields: tuple) -> list: # lists of strings: o
     return [data.frame[name].fillna('').astype(str).tolist() for name in pair_fields] if pair_fields else [data.texts()]
 
 
-#| export
 @patch(cls_method=True)
 def fit(
     cls: Features,
@@ -148,7 +143,6 @@ def fit(
     return features, features.assemble(counted, data)
 
 
-#| export
 @patch
 def matrix(
     self: Features,
@@ -158,7 +152,6 @@ def matrix(
     return self.assemble({view: [hashed_counts(texts, view) for texts in texts_of(data, self.pair_fields)] for view in VIEWS}, data)
 
 
-#| export
 @patch
 def assemble(
     self: Features,
@@ -180,7 +173,6 @@ def yes_no_loss(z, t, mask) -> tuple: # sum over answered questions, gradient by
     return (mask*(np.logaddexp(0, z) - t*z)).sum(), mask*(p - t), lambda step: curvature*step
 
 
-#| export
 def softmax_loss(z, t, mask) -> tuple: # sum, gradient by z, curvature
     "Cross-entropy of one class of several."
     log_p = z - logsumexp(z, axis=1, keepdims=True)
@@ -188,7 +180,6 @@ def softmax_loss(z, t, mask) -> tuple: # sum, gradient by z, curvature
     return -(mask*t*log_p).sum(), mask*(p - t), lambda step: mask*p*(step - (p*step).sum(1, keepdims=True))
 
 
-#| export
 def squared_loss(z, t, mask) -> tuple: # sum, gradient by z, curvature
     "Half the squared error."
     return (mask*(z - t)**2).sum()/2, mask*(z - t), lambda step: mask*step
@@ -239,7 +230,6 @@ class ClassLink(Link):
         return np.exp(z - logsumexp(z, axis=1, keepdims=True))
 
 
-#| export
 class LabelLink(Link):
     "Several labels, a column of weights each."
     outcome = 'labels'
@@ -251,7 +241,6 @@ class LabelLink(Link):
     def distribution(task, z, spread): return expit(z)
 
 
-#| export
 class LevelLink(ClassLink):
     "Ordered levels, as classes; the order enters with the decision, which is the median level."
     outcome, loss = 'levels', staticmethod(softmax_loss)
@@ -263,7 +252,6 @@ class LevelLink(ClassLink):
     def distribution(task, z, spread): return np.exp(z - logsumexp(z, axis=1, keepdims=True))
 
 
-#| export
 class NumberLink(Link):
     "A number, standardised; its spread is the error on validation."
     outcome, loss = 'number', staticmethod(squared_loss)
@@ -275,7 +263,6 @@ class NumberLink(Link):
     def distribution(task, z, spread): return np.column_stack([z[:, 0]*task.scale + task.mean, np.full(len(z), spread*task.scale)])
 
 
-#| export
 class CurveLink(Link):
     "Survival: does the event come in this interval, among those at risk?"
     outcome, shared = 'curve', True
@@ -318,7 +305,6 @@ class Problem:
         return np.concatenate([(self.matrix.T @ summed).ravel(), gradient.sum(0)])
 
 
-#| export
 def newton_step(
     problem: Problem,
     gradient: np.ndarray,  # flat
@@ -390,7 +376,7 @@ class Linear:
                 f'{self.features.table.width} table columns, linear, C = {self.C:g} by {self.n_validation} validation cases')
 
 # %% ../nbs/14_baselines.ipynb #dd6d9f31
-PATH = (.25, 1., 4., 16., 64.)  # values of C
+PATH = (.0625, .25, 1., 4., 16., 64.)  # values of C
 
 
 class Chosen(NamedTuple):
@@ -455,7 +441,6 @@ class Constant:
     def sentence(self) -> str: return 'the same for every case, from the training split'
 
 
-#| export
 def constant_row(task, encoded: np.ndarray) -> np.ndarray: # (columns,)
     "What the training split says of a patient about whom nothing is known."
     if task.outcome in ('classes', 'levels'): return np.bincount(encoded, minlength=len(task.classes))/len(encoded)
@@ -513,7 +498,6 @@ class Tagger:
         return found
 
 
-#| export
 def joined_spans(labels: tuple, p: np.ndarray, places: list) -> list: # (start, end, label, probability)
     "Join neighbouring words of one label; a first word begins a new span."
     spans, previous = [], -1
@@ -528,7 +512,6 @@ def joined_spans(labels: tuple, p: np.ndarray, places: list) -> list: # (start, 
     return [(start, end, label, float(np.mean(shares))) for start, end, label, shares in spans]
 
 
-#| export
 def word_classes(labels: tuple, places: list, spans: list) -> np.ndarray: # (words,)
     "The class of each word of one text."
     classes = np.zeros(len(places), dtype=int)
@@ -539,7 +522,6 @@ def word_classes(labels: tuple, places: list, spans: list) -> np.ndarray: # (wor
     return classes
 
 
-#| export
 @patch(cls_method=True)
 def fit(
     cls: Tagger,
@@ -575,7 +557,6 @@ class Baselines:
     def __repr__(self): return '\n'.join(f'{name}: {opponent.sentence}' for name, opponent in self.opponents.items())
 
 
-#| export
 @patch(cls_method=True)
 def fit(
     cls: Baselines,
@@ -591,7 +572,6 @@ def fit(
     return cls(task, {nothing: Constant(constant_row(task, task.encode(train.frame))), linear: reader.fit(task, train, validation)})
 
 
-#| export
 @patch
 def distribution(
     self: Baselines,
@@ -614,7 +594,6 @@ def saved_opponent(opponent) -> tuple: # JSON-plain dict, name → array
     return plain, {'weights': opponent.weights, 'intercepts': opponent.intercepts, **arrays}
 
 
-#| export
 def loaded_opponent(plain: dict, arrays: dict):
     "The opponent that `saved_opponent` wrote."
     if plain['kind'] == 'Constant': return Constant(arrays['row'])
@@ -625,7 +604,6 @@ def loaded_opponent(plain: dict, arrays: dict):
     return Linear(features, arrays['weights'], arrays['intercepts'], plain['C'], plain['spread'], plain['n_validation'])
 
 
-#| export
 @patch
 def save(
     self: Baselines,
@@ -641,7 +619,6 @@ def save(
     (folder/'baselines.json').write_text(json.dumps(plain, indent=1, ensure_ascii=False), encoding='utf-8')
 
 
-#| export
 @patch(cls_method=True)
 def load(
     cls: Baselines,
@@ -687,13 +664,11 @@ class ClassPool(Pool):
     outcome = 'classes'
 
 
-#| export
 class LevelPool(Pool):
     "Ordered levels, as classes."
     outcome = 'levels'
 
 
-#| export
 class LabelPool(Pool):
     "Labels: mean of the log odds."
     outcome = 'labels'
@@ -710,7 +685,6 @@ class LabelPool(Pool):
         return -(targets*np.log(p) + (1 - targets)*np.log(1 - p)).mean(1)
 
 
-#| export
 class NumberPool(Pool):
     "Numbers: mean of the means, mean of the variances."
     outcome = 'number'
@@ -727,7 +701,6 @@ class NumberPool(Pool):
         return ((targets - mean)/sd)**2/2 + np.log(sd)
 
 
-#| export
 class CurvePool(Pool):
     "Survival: geometric mean of the curves."
     outcome = 'curve'
@@ -750,13 +723,11 @@ def sharpest(pool: Pool, coordinates: np.ndarray, targets: np.ndarray, task) -> 
     return float(np.exp(found.x)), losses(found.x)
 
 
-#| export
 def tempered(pool: Pool, coordinates: np.ndarray, sharpness: float) -> np.ndarray:
     "Coordinates of the sharpened distribution."
     return pool.coordinates(pool.distribution(coordinates, sharpness))
 
 
-#| export
 def greedy_weights(
     losses_of,       # weights (k,) → losses (n,)
     k: int,          # opponents
@@ -772,7 +743,6 @@ def greedy_weights(
         counts, best = moves[int(np.argmin(means))], min(means)
 
 
-#| export
 def careful_weights(losses_of, k: int) -> np.ndarray: # (k,) sum to 1
     "Greedy weights drawn a quarter of the way to equal ones, or the best alone where that is no gain."
     alone = np.eye(k)[np.argmin([losses_of(row).mean() for row in np.eye(k)])]
@@ -791,7 +761,6 @@ class Stack:
     n: int = 0       # validation cases it was fitted on
 
 
-#| export
 @patch(cls_method=True)
 def fit(
     cls: Stack,
@@ -810,7 +779,6 @@ def fit(
     return cls(task.outcome, names, tuple(weights.tolist()), sharpness, sharpest(pool, mixed(weights), targets, task)[0], len(targets))
 
 
-#| export
 @patch
 def distribution(
     self: Stack,
@@ -824,7 +792,6 @@ def distribution(
     return pool.distribution(np.tensordot(self.weights, np.array(parts), 1), self.pooled)
 
 
-#| export
 @patch
 def save(self: Stack, folder): # made where it does not exist
     "Write `stack.json`."
@@ -832,7 +799,6 @@ def save(self: Stack, folder): # made where it does not exist
     (Path(folder)/'stack.json').write_text(json.dumps(vars(self), indent=1), encoding='utf-8')
 
 
-#| export
 @patch(cls_method=True)
 def load(cls: Stack, folder) -> Stack: # that `save` wrote
     "Read it back."

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['RECIPES', 'NAMES', 'options', 'Recipe', 'Question', 'simulated_question', 'columns_of', 'own_question', 'used',
            'asked_task', 'minutes', 'train', 'named', 'test_table', 'paired_table', 'spelled', 'printed',
-           'paired_sentences', 'new_patients', 'shown_predictions', 'truth_sentences', 'discrimination_chart',
+           'paired_sentences', 'new_patients', 'shown_predictions', 'truth_sentences', 'shares', 'discrimination_chart',
            'reliability_chart', 'write_report', 'run_demo', 'main']
 
 # %% ../nbs/59_demo.ipynb #b313ba75
@@ -45,7 +45,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument('--output', default='', help='folder for run and report; runs/demo-<date-time> where left out')
     parser.add_argument('--recipe', default='fast', choices=list(RECIPES), help='fast: the upper half of the layers, cached below; full: all layers')
     parser.add_argument('--backbone', default='minilm', help='minilm, a local folder or a Hugging Face id')
-    parser.add_argument('--patients', type=int, default=1600, help='size of the simulated trial')
+    parser.add_argument('--patients', type=int, default=1500, help='size of the simulated trial')
     parser.add_argument('--epochs', type=float, default=None, help='passes over the training split')
     parser.add_argument('--seed', type=int, default=0)
     return parser
@@ -61,7 +61,7 @@ class Recipe:
     def tuning(self, n_layers: int) -> Tuning: return Full() if self.share == 1 else LastK(max(1, round(self.share * n_layers)))
 
 
-RECIPES = {'fast': Recipe(.5, 5, 'the upper half of the layers, the lower half computed once'), 'full': Recipe(1., 4, 'all layers')}
+RECIPES = {'fast': Recipe(.5, 4, 'the upper half of the layers, the lower half computed once'), 'full': Recipe(1., 4, 'all layers')}
 
 # %% ../nbs/59_demo.ipynb #a96baaf4
 @dataclass(frozen=True)
@@ -193,8 +193,13 @@ def truth_sentences(question: Question, predictor: Predictor, predictions: pd.Da
     truth = question.trial.truth.set_index(question.trial.frame.index)['probability'].loc[predictions.index].to_numpy()
     responds = run.task.classes[1] == 'responder'
     best = question.trial.bayes_auc()
-    return [f'The best possible ROC-AUC on this trial is {best}.',
-            f'Intervals for the patient’s probability hold the true one: {predictor.interval_coverage(truth if responds else 1 - truth, predictions).overall}.']
+    held = predictor.interval_coverage(truth if responds else 1 - truth, predictions).overall
+    return [f'The best possible ROC-AUC on this trial, whose truth is known: {best:.3f} (computed, no sample).',
+            f'The interval of a patient’s probability holds the true one in {shares(held)} of cases. It speaks of all patients with such a score; where the model '
+            'tells patients apart less well than is possible, their true probabilities differ more than it can know.']
+
+
+def shares(estimate) -> str: return f'{estimate.estimate:.1%} [{estimate.low:.1%}, {estimate.high:.1%}]'
 
 # %% ../nbs/59_demo.ipynb #15d97daa
 def discrimination_chart(run: FineTuneRun):
@@ -241,7 +246,7 @@ def run_demo(asked) -> Path:   # the report
     predictor = Predictor(run)
     table, pairs = test_table(run), paired_table(run)
     predictions = predictor.predict(splits.test)
-    sentences = paired_sentences(run, pairs) + [f'90 % sets and intervals hold the outcome in {predictor.coverage(run.targets(), predictions).overall}.'] + truth_sentences(question, predictor, predictions, run)
+    sentences = paired_sentences(run, pairs) + [f'90 % sets and intervals hold the outcome in {shares(predictor.coverage(run.targets(), predictions).overall)} of test cases.'] + truth_sentences(question, predictor, predictions, run)
     print('\nTest split, with 95 % intervals:\n' + printed(table), '', *sentences, sep='\n')
     patients = predictor.predict(new_patients(question, splits, asked))
     print('\nNew patients (90 %):\n' + shown_predictions(patients))
@@ -259,4 +264,4 @@ def main(arguments: list[str] | None = None) -> int:   # 0, or 2 where the input
     return 0
 
 
-if __name__ == '__main__': sys.exit(main())
+if __name__ == '__main__' and globals().get('__spec__'): sys.exit(main())   # as a command; a notebook has no __spec__

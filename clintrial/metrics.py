@@ -138,7 +138,6 @@ def left_out_groups(
     return np.arange(n) if n <= 1000 else generator.permutation(n) % 500
 
 
-#| export
 def replicate(
     measures: dict,        # name → function of weights (rows, n) that gives (rows,)
     n: int,                # cases
@@ -175,7 +174,6 @@ def bca(
     return min(low, estimate), max(high, estimate), f'{method}, {len(boot)} resamples'
 
 
-#| export
 def bca_terms(estimate: float, boot: np.ndarray, jack: np.ndarray) -> tuple: # bias z0, acceleration a
     "The two corrections of BCa: median bias, and skewness from the jackknife."
     bias = ndtri((boot < estimate).mean() + (boot == estimate).mean()/2)
@@ -259,7 +257,6 @@ def gather(
 METRICS = {}  # name → Metric
 
 
-#| export
 @dataclass(frozen=True)
 class Metric:
     "A measure: its formula, what is better, and where it is defined. Subclasses know how its interval is made."
@@ -295,7 +292,6 @@ class Metric:
         return abs(first - wanted) < abs(second - wanted)
 
 
-#| export
 def register(kind: type, *title, **options) -> Callable:
     "Decorator that makes a function a metric of `kind` and puts it into `METRICS` under its own name."
     def add(function):
@@ -308,7 +304,6 @@ class Proportion(Metric):
     "function(cases) → (n,) bool hits, (n,) bool among which cases."
 
 
-#| export
 @patch
 def value(self: Proportion, cases: Cases, weights: np.ndarray=None):
     "Share of hits; with weights (rows, n) one a row."
@@ -317,7 +312,6 @@ def value(self: Proportion, cases: Cases, weights: np.ndarray=None):
     with np.errstate(invalid='ignore'): return weights @ (hits & among)/(weights @ among)
 
 
-#| export
 @patch
 def estimate(self: Proportion, cases: Cases, level: float, replicates=None) -> tuple: # estimate, low, high, n, method
     "Share with its Wilson interval."
@@ -361,25 +355,21 @@ def two_classes(cases: Cases) -> str:
     return '' if cases.binary else 'defined for two classes only'
 
 
-#| export
 @register(Proportion, 'accuracy', '准确率', outcomes=('classes', 'levels'))
 def accuracy(cases):
     return cases.decided == cases.targets, np.ones(len(cases), bool)
 
 
-#| export
 @register(Proportion, 'sensitivity', '灵敏度', needs=(two_classes,))
 def sensitivity(cases):
     return cases.decided == 1, cases.targets == 1
 
 
-#| export
 @register(Proportion, 'specificity', '特异度', needs=(two_classes,))
 def specificity(cases):
     return cases.decided == 0, cases.targets == 0
 
 
-#| export
 @register(Proportion, 'share of values inside the 90 % interval', '90% 区间覆盖率', better='nearer 0.9', outcomes=('number',))
 def calibration(cases):
     mean, sd = cases.distribution.T
@@ -390,14 +380,12 @@ class Influence(Metric):
     "function(cases) → estimate, (n,) components whose squares sum to its variance."
 
 
-#| export
 @patch
 def value(self: Influence, cases: Cases):
     "The measure alone."
     return self.function(cases)[0]
 
 
-#| export
 @patch
 def estimate(self: Influence, cases: Cases, level: float, replicates=None) -> tuple: # estimate, low, high, n, method
     "Measure ± normal quantile × standard error, inside its bounds."
@@ -407,7 +395,6 @@ def estimate(self: Influence, cases: Cases, level: float, replicates=None) -> tu
     return found, max(found - half, self.bounds[0]), min(found + half, self.bounds[1]), len(cases), self.method
 
 
-#| export
 @patch
 def paired(self: Influence, first: Cases, second: Cases, level: float, replicates=None) -> tuple: # low, high, p, method
     "Difference over the same cases, from the difference of the components."
@@ -422,21 +409,18 @@ class Auc(Influence):
     "Area under the ROC curve: one component a case."
     method = 'DeLong'
 
-#| export
 def enough(least: int) -> Callable: # smallest number of cases
     "Need: a number of cases."
     def need(cases): return '' if len(cases) >= least else f'only {len(cases)} cases, {least} needed'
     return need
 
 
-#| export
 def rankable(cases: Cases) -> list:
     "Columns with at least two cases that have the class and two that do not."
     held = cases.truth.sum(0)
     return [k for k in cases.scored if 2 <= held[k] <= len(cases) - 2]
 
 
-#| export
 def both_classes(cases: Cases) -> str:
     "Need: two cases of two classes at the least."
     if rankable(cases): return ''
@@ -444,7 +428,6 @@ def both_classes(cases: Cases) -> str:
     return f'only one class among {len(cases)} cases' if not least else f'one case of a class among {len(cases)} cases'
 
 
-#| export
 def average_auc(cases: Cases) -> tuple:
     "Mean AUC of the columns that can be ranked, and its components."
     parts = [delong(cases.truth[:, k] == 1, cases.distribution[:, k]) for k in rankable(cases)]
@@ -467,13 +450,11 @@ def estimate(self: Auc, cases: Cases, level: float, replicates=None) -> tuple: #
     return found, max(found - half, 0.), min(found + half, 1.), len(cases), method
 
 
-#| export
 @register(Auc, 'area under the ROC curve', 'ROC 曲线下面积', needs=(both_classes,))
 def roc_auc(cases):
     return average_auc(cases)
 
 
-#| export
 @register(Auc, 'mean area under the ROC curve', '平均 ROC 曲线下面积', needs=(both_classes,), outcomes=('labels',))
 def macro_roc_auc(cases):
     return average_auc(cases)
@@ -482,7 +463,6 @@ def macro_roc_auc(cases):
 FLOOR = 1e-7  # probabilities are kept this far from 0 and 1 in logarithms
 
 
-#| export
 def fit_slope(
     x: np.ndarray,  # (n,) log odds
     y: np.ndarray,  # (n,) 0 or 1
@@ -501,7 +481,6 @@ def fit_slope(
     return beta[1], sqrt(inverse[1, 1]), (design*(y - expit(design @ beta))[:, None]) @ inverse[1]
 
 
-#| export
 def fit_power(
     logs: np.ndarray,   # (n, K) log probabilities
     truth: np.ndarray,  # (n, K) indicators
@@ -529,12 +508,10 @@ def overlapping(cases: Cases) -> str:
     return 'the predictions separate the classes' if above.min() >= below.max() or above.max() <= below.min() else ''
 
 
-#| export
 class Slope(Influence):
     "function(cases) → slope, standard error, (n,) robust components."
     method = 'robust (sandwich) standard error'
 
-#| export
 @patch
 def estimate(self: Slope, cases: Cases, level: float, replicates=None) -> tuple: # estimate, low, high, n, method
     "Slope with the Wald interval of its regression."
@@ -543,7 +520,6 @@ def estimate(self: Slope, cases: Cases, level: float, replicates=None) -> tuple:
     return slope, slope - half, slope + half, len(cases), 'Wald, maximum likelihood'
 
 
-#| export
 def fit_calibration(cases: Cases) -> tuple: # slope, standard error, components
     "Calibration slope of two classes or several."
     logs = np.log(np.clip(cases.distribution, FLOOR, 1))
@@ -551,7 +527,6 @@ def fit_calibration(cases: Cases) -> tuple: # slope, standard error, components
     return fit_slope(logit(np.clip(cases.distribution[:, 1], FLOOR, 1 - FLOOR)), cases.targets.astype(float))
 
 
-#| export
 @register(Slope, 'calibration slope', '校准斜率', better='nearer 1', bounds=(-np.inf, np.inf), needs=(enough(10), overlapping))
 def calibration_slope(cases):
     slope, _, components = fit_calibration(cases)
@@ -563,7 +538,6 @@ def areas(cases: Cases) -> np.ndarray: # (n,) restricted mean survival time
     return cases.distribution @ np.diff(np.concatenate([[0.], np.asarray(cases.task.times, float)]))
 
 
-#| export
 def pair_sums(times, events, scores, rows) -> tuple: # by case: concordant and comparable pairs it is in
     "Harrell's pairs in which the cases `rows`, who had events, are the first to have one."
     earlier = (times[rows, None] < times) | ((times[rows, None] == times) & ~events)
@@ -575,7 +549,6 @@ def pair_sums(times, events, scores, rows) -> tuple: # by case: concordant and c
     return sums
 
 
-#| export
 def comparable(cases: Cases) -> str:
     "Need: an event before another case's end of follow-up."
     times, events = cases.targets.T
@@ -583,12 +556,10 @@ def comparable(cases: Cases) -> str:
     return '' if times[events == 1].min() < times.max() else 'no event before the end of another follow-up'
 
 
-#| export
 class Concordance(Influence):
     "Concordance of survival times."
     method = 'infinitesimal jackknife'
 
-#| export
 @register(Concordance, "concordance (Harrell's C)", '一致性指数（Harrell C）', needs=(enough(10), comparable), outcomes=('curve',))
 def concordance(cases):
     times, events = cases.targets[:, 0], cases.targets[:, 1] == 1
@@ -602,19 +573,16 @@ class Resampled(Metric):
     "function(cases, weights (rows, n)) → (rows,)."
 
 
-#| export
 class Mean(Resampled):
     "function(cases) → (n,) a score of each case; the measure is their mean."
 
 
-#| export
 @patch
 def value(self: Resampled, cases: Cases, weights: np.ndarray=None):
     "The measure; with weights (rows, n) one a row."
     return self.function(cases, np.ones((1, len(cases))))[0] if weights is None else self.function(cases, weights)
 
 
-#| export
 @patch
 def value(self: Mean, cases: Cases, weights: np.ndarray=None):
     "Mean score; with weights (rows, n) one a row."
@@ -622,7 +590,6 @@ def value(self: Mean, cases: Cases, weights: np.ndarray=None):
     return scores.mean() if weights is None else weights @ scores/weights.sum(1)
 
 
-#| export
 @patch
 def estimate(self: Resampled, cases: Cases, level: float, replicates: tuple) -> tuple: # estimate, low, high, n, method
     "The measure with its BCa interval."
@@ -641,7 +608,6 @@ def bootstrap_p(estimate: float, boot: np.ndarray, jack: np.ndarray) -> float:
     return 2*min(ndtr(z), ndtr(-z))
 
 
-#| export
 @patch
 def paired(self: Resampled, first: Cases, second: Cases, level: float, replicates: tuple) -> tuple: # low, high, p, method
     "Difference with the BCa interval over resamples of the same cases."
@@ -656,37 +622,31 @@ def brier(cases):
     return squares[:, 1] if cases.binary else squares.sum(1)
 
 
-#| export
 @register(Mean, 'log loss', '对数损失', better='lower', bounds=(0, np.inf), needs=(enough(10),), outcomes=('classes', 'levels'))
 def log_loss(cases):
     return -np.log(np.clip(cases.distribution[np.arange(len(cases)), cases.targets], FLOOR, 1))
 
 
-#| export
 @register(Mean, 'Brier score of the labels', '多标签 Brier 评分', better='lower', needs=(enough(10),), outcomes=('labels',))
 def brier_labels(cases):
     return ((cases.distribution - cases.truth)**2).mean(1)
 
 
-#| export
 @register(Mean, 'ranked probability score', '排序概率评分', better='lower', bounds=(0, np.inf), needs=(enough(10),), outcomes=('levels',))
 def ranked_probability_score(cases):
     return ((cases.distribution.cumsum(1) - cases.truth.cumsum(1))[:, :-1]**2).sum(1)
 
 
-#| export
 @register(Mean, 'mean absolute error in levels', '等级平均绝对误差', better='lower', bounds=(0, np.inf), needs=(enough(10),), outcomes=('levels',))
 def mae_levels(cases):
     return np.abs(cases.decided - cases.targets).astype(float)
 
 
-#| export
 @register(Mean, 'mean absolute error', '平均绝对误差', better='lower', bounds=(0, np.inf), needs=(enough(10),), outcomes=('number',))
 def mae(cases):
     return np.abs(cases.targets - cases.distribution[:, 0])
 
 
-#| export
 @register(Mean, 'continuous ranked probability score', '连续排序概率评分', better='lower', bounds=(0, np.inf), needs=(enough(10),),
           outcomes=('number',))
 def crps(cases):
@@ -701,19 +661,16 @@ def decision_counts(decided: np.ndarray, truth: np.ndarray, weights: np.ndarray)
     return weights @ (decided*truth), weights @ decided, weights @ truth
 
 
-#| export
 def mean_f1(right, decided, true) -> np.ndarray: # (rows,)
     "Mean F1 of the classes that occur, in truth or decision."
     with np.errstate(invalid='ignore'): return np.nanmean(2*right/(decided + true), axis=1)
 
 
-#| export
 @register(Resampled, 'macro-averaged F1', '宏平均 F1', needs=(enough(10),), outcomes=('classes', 'levels'))
 def macro_f1(cases, weights):
     return mean_f1(*decision_counts(np.eye(cases.distribution.shape[1])[cases.decided], cases.truth, weights))
 
 
-#| export
 @register(Resampled, 'macro-averaged F1 of the labels', '多标签宏平均 F1', needs=(enough(10),), outcomes=('labels',))
 def macro_f1_labels(cases, weights):
     right, decided, true = decision_counts((cases.distribution >= .5).astype(float), cases.truth, weights)
@@ -721,14 +678,12 @@ def macro_f1_labels(cases, weights):
     return np.divide(2*right, decided + true, out=np.zeros_like(right), where=occurs).sum(1)/np.maximum(occurs.sum(1), 1)
 
 
-#| export
 @register(Resampled, 'micro-averaged F1', '微平均 F1', needs=(enough(10),), outcomes=('labels',))
 def micro_f1(cases, weights):
     right, decided, true = (counts.sum(1) for counts in decision_counts((cases.distribution >= .5).astype(float), cases.truth, weights))
     return np.divide(2*right, decided + true, out=np.full_like(right, np.nan), where=decided + true > 0)
 
 
-#| export
 @register(Resampled, 'quadratically weighted kappa', '二次加权 kappa', bounds=(-1, 1), needs=(enough(10),), outcomes=('levels',))
 def quadratic_kappa(cases, weights):
     levels = np.arange(cases.distribution.shape[1])
@@ -745,21 +700,18 @@ def weighted_precision(ranking: Ranking, positive: np.ndarray, weights: np.ndarr
     with np.errstate(invalid='ignore'): return (found*precision).sum(1)/found.sum(1)
 
 
-#| export
 @register(Resampled, 'average precision', '平均精确率', needs=(enough(10), both_classes))
 def average_precision(cases, weights):
     parts = [weighted_precision(cases.ranking(f'p{k}', cases.distribution[:, k]), cases.truth[:, k], weights) for k in rankable(cases)]
     return parts[0] if len(parts) == 1 else np.nanmean(parts, axis=0)
 
 
-#| export
 def weighted_midranks(ranking: Ranking, weights: np.ndarray) -> np.ndarray: # (rows, n)
     "Midranks of the cases in resamples given as counts."
     mass = ranking.grouped(weights)
     return (mass.cumsum(1) - mass/2)[:, ranking.inverse]
 
 
-#| export
 def weighted_correlation(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray: # (rows,)
     "Pearson's correlation in each row of weights."
     total = weights.sum(1, keepdims=True)
@@ -768,14 +720,12 @@ def weighted_correlation(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> n
     return np.divide((weights*x*y).sum(1), spread, out=np.full(len(weights), np.nan), where=spread > 0)
 
 
-#| export
 def varied(cases: Cases) -> str:
     "Need: predictions and targets that are not all equal."
     if np.ptp(cases.targets) == 0: return 'all targets are equal'
     return 'all predictions are equal' if np.ptp(cases.distribution[:, 0]) == 0 else ''
 
 
-#| export
 @register(Resampled, "Spearman's correlation", 'Spearman 相关系数', bounds=(-1, 1), needs=(enough(10), varied), outcomes=('number',))
 def spearman(cases, weights):
     ranks = [weighted_midranks(cases.ranking(name, part), weights) for name, part in (('y', cases.targets), ('mean', cases.distribution[:, 0]))]
@@ -787,13 +737,11 @@ def rmse(cases, weights):
     return np.sqrt(weights @ (cases.targets - cases.distribution[:, 0])**2/weights.sum(1))
 
 
-#| export
 def varied_targets(cases: Cases) -> str:
     "Need: targets that are not all equal."
     return 'all targets are equal' if np.ptp(cases.targets) == 0 else ''
 
 
-#| export
 @register(Resampled, 'explained variance (R²)', '决定系数 R²', bounds=(-np.inf, 1), needs=(enough(10), varied_targets), outcomes=('number',))
 def r2(cases, weights):
     y = cases.targets - cases.targets.mean()
@@ -808,14 +756,12 @@ def confidence_of(cases: Cases) -> tuple: # (n,) probability, (n,) did it come t
     return cases.distribution.max(1), cases.distribution.argmax(1) == cases.targets
 
 
-#| export
 def bin_of(mass: np.ndarray, bins: int) -> np.ndarray: # (rows, distinct) → bin from 0
     "Equal-mass bins of sorted groups of ties."
     middle = mass.cumsum(1) - mass/2
     return np.minimum((bins*middle/mass.sum(1, keepdims=True)).astype(int), bins - 1)
 
 
-#| export
 def binned_gap(ranking: Ranking, gaps: np.ndarray, weights: np.ndarray, bins: int=10) -> np.ndarray: # (rows,)
     "Mean over equal-mass bins of the absolute mean gap."
     mass = ranking.grouped(weights)
@@ -824,11 +770,9 @@ def binned_gap(ranking: Ranking, gaps: np.ndarray, weights: np.ndarray, bins: in
     return np.abs(sums.reshape(-1, bins)).sum(1)/weights.sum(1)
 
 
-#| export
 class CalibrationError(Resampled):
     "Expected calibration error: resampled, with chance's own share taken into account."
 
-#| export
 @register(CalibrationError, 'expected calibration error', '期望校准误差', better='lower', needs=(enough(10),))
 def ece(cases, weights):
     confidence, hit = confidence_of(cases)
@@ -850,7 +794,6 @@ def simulate_calibrated_ece(
                            for size in sizes])/len(confidence)
 
 
-#| export
 def expected_ece_if_calibrated(
     probabilities,            # (n,) of the positive class, or (n, K)
     n: int=None,              # cases of the evaluation; as many as there are probabilities by default
@@ -891,7 +834,6 @@ def weighted_kaplan_meier(
     return np.column_stack([np.ones(len(weights)), curve])[:, place]
 
 
-#| export
 def brier_curve(cases: Cases, weights: np.ndarray, grid: np.ndarray, curves: np.ndarray) -> np.ndarray: # (rows, times)
     "Brier score at each time of the grid, by inverse probability of censoring."
     times, events = cases.targets.T
@@ -905,14 +847,12 @@ def brier_curve(cases: Cases, weights: np.ndarray, grid: np.ndarray, curves: np.
     return (first + second)/weights.sum(1, keepdims=True)
 
 
-#| export
 def followed(cases: Cases) -> str:
     "Need: an event, and follow-up beyond the first time of the grid."
     if not cases.targets[:, 1].any(): return f'no event among {len(cases)} cases'
     return '' if cases.targets[:, 0].max() >= cases.task.times[0] else 'no follow-up to the first time of the grid'
 
 
-#| export
 @register(Resampled, 'integrated Brier score', '积分 Brier 评分', better='lower', needs=(enough(10), followed), outcomes=('curve',))
 def integrated_brier(cases, weights):
     grid = np.asarray(cases.task.times, float)
@@ -927,14 +867,12 @@ def horizon(cases: Cases) -> int: # position on the task's grid
     return len(cases.task.times)//2
 
 
-#| export
 def followed_to_horizon(cases: Cases) -> str:
     "Need: somebody in follow-up at the horizon."
     time = cases.task.times[horizon(cases)]
     return '' if cases.targets[:, 0].max() >= time else f'nobody followed to {readable(float(time))}'
 
 
-#| export
 @register(Resampled, 'observed minus predicted survival at the middle horizon', '中位时点生存率观察值与预测值之差', better='nearer 0', bounds=(-1, 1),
           needs=(enough(10), followed_to_horizon), outcomes=('curve',))
 def calibration_at_horizon(cases, weights):
@@ -952,7 +890,6 @@ def span_counts(cases: Cases) -> np.ndarray: # (n, 3): found, predicted, true
     return counts
 
 
-#| export
 def span_ratio(cases: Cases, weights: np.ndarray, over: tuple) -> np.ndarray: # (rows,)
     "Found spans over a mixture of predicted and true ones."
     found, *parts = (weights @ span_counts(cases)).T
@@ -960,19 +897,16 @@ def span_ratio(cases: Cases, weights: np.ndarray, over: tuple) -> np.ndarray: # 
     return np.divide(found, base, out=np.full_like(found, np.nan), where=base > 0)
 
 
-#| export
 @register(Resampled, 'F1 of spans', '片段 F1', needs=(enough(10),), outcomes=('spans',))
 def span_f1(cases, weights):
     return span_ratio(cases, weights, (.5, .5))
 
 
-#| export
 @register(Resampled, 'precision of spans', '片段精确率', needs=(enough(10),), outcomes=('spans',))
 def span_precision(cases, weights):
     return span_ratio(cases, weights, (1, 0))
 
 
-#| export
 @register(Resampled, 'recall of spans', '片段召回率', needs=(enough(10),), outcomes=('spans',))
 def span_recall(cases, weights):
     return span_ratio(cases, weights, (0, 1))
@@ -981,7 +915,6 @@ def span_recall(cases, weights):
 SMALL = 30  # cases; a subgroup below it is flagged
 
 
-#| export
 @dataclass(frozen=True, repr=False)
 class Evaluation:
     "The measures of one model on one set of cases."
@@ -1026,7 +959,6 @@ def estimates_of(cases: Cases, names: tuple, level: float, seed: int, n_resample
     return rows
 
 
-#| export
 def chosen(task, metrics) -> tuple: # names
     "The measures asked for, or the task's own. Raises DataError on a name that is none."
     names = tuple(metrics or task.metrics)
@@ -1048,7 +980,6 @@ def groups_of(subgroups, n: int): # yields column, value, positions
         if (codes < 0).any(): yield str(column), '(missing)', np.flatnonzero(codes < 0)
 
 
-#| export
 def evaluate(
     task,              # a fitted task: outcome, classes, metrics, headline, times
     targets,           # as `task.encode` gives them
@@ -1079,7 +1010,6 @@ def in_chinese(method: str) -> str:
     return method
 
 
-#| export
 @patch
 def sentence(self: Evaluation, lang: str='en') -> str: # 'en' or 'zh'
     "The headline in words."
@@ -1123,7 +1053,6 @@ class Difference:
         return f'{values}: difference {self.difference:+.3f} [{self.low:+.3f}, {self.high:+.3f}], p = {self.p_value:.3g}'
 
 
-#| export
 @dataclass(frozen=True, repr=False)
 class Comparison:
     "The measures of two models on the same cases, and their differences."
@@ -1159,7 +1088,6 @@ def difference_of(metric: Metric, first: Cases, second: Cases, names: tuple, lev
     return Difference(metric.name, one, other, one - other, float(low), float(high), float(p), better, method, len(first), names, level)
 
 
-#| export
 def compare(
     task,               # a fitted task
     targets,            # as `task.encode` gives them

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['SHAPES', 'best_temperature', 'fit_temperature', 'shifted', 'fit_shift', 'slopes_with_a_case', 'VennAbers',
-           'conformal_quantile', 'cases_needed', 'checked_level', 'Calibration', 'reasons', 'name_sets',
-           'ClassCalibration', 'LevelCalibration', 'LabelCalibration', 'NumberCalibration', 'free_of_censoring',
-           'censoring_weights', 'passed', 'log_hazard', 'curve_likelihood', 'CurveCalibration', 'SpanCalibration',
-           'is_finite', 'checked_logits', 'Predictor', 'opened', 'calibration_logits', 'Coverage', 'share_held',
-           'by_subgroup', 'with_warnings', 'offsets_of']
+           'ProbabilityInterval', 'log_odds', 'conformal_quantile', 'cases_needed', 'checked_level', 'Calibration',
+           'reasons', 'name_sets', 'ClassCalibration', 'LevelCalibration', 'LabelCalibration', 'NumberCalibration',
+           'free_of_censoring', 'censoring_weights', 'passed', 'log_hazard', 'curve_likelihood', 'CurveCalibration',
+           'SpanCalibration', 'is_finite', 'checked_logits', 'Predictor', 'opened', 'calibration_logits', 'Coverage',
+           'share_held', 'by_subgroup', 'with_warnings', 'offsets_of']
 
 # %% ../nbs/20_predictor.ipynb #aaf1e0dc
 import math
@@ -127,6 +127,36 @@ def probability(
     p0, p1 = self.pair(scores)
     return p1/(1 - p0 + p1)
 
+# %% ../nbs/20_predictor.ipynb #50f5dfc4
+class ProbabilityInterval:
+    "Interval of a calibrated probability: logistic band, Venn–Abers pair and the probability itself."
+    def __init__(self,
+        probability: np.ndarray,  # (n,) of the calibration cases
+        outcome: np.ndarray,      # (n,) bool
+    ):
+        self.abers = VennAbers(probability, outcome)
+        x = np.c_[np.ones(len(probability)), log_odds(probability)]
+        def loss(b): return (np.logaddexp(0, x @ b) - outcome*(x @ b)).sum() + ((b - [0, 1])**2).sum()/2     # a standard normal prior
+        self.line = minimize(loss, np.array([0., 1.]), method='BFGS', jac=lambda b: x.T @ (expit(x @ b) - outcome) + b - [0, 1]).x
+        fitted = expit(x @ self.line)
+        self.covariance = np.linalg.inv((x.T*(fitted*(1 - fitted))) @ x + np.eye(2))
+
+    def __call__(self,
+        probability: np.ndarray,  # (n,)
+        level: float,
+    ) -> tuple:                   # (n,) low, (n,) high
+        x = np.c_[np.ones(len(probability)), log_odds(probability)]
+        middle, reach = x @ self.line, ndtri((1 + level)/2)*np.sqrt(np.einsum('ni,ij,nj->n', x, self.covariance, x))
+        p0, p1 = self.abers.pair(probability)
+        return np.minimum.reduce([expit(middle - reach), p0, probability]), np.maximum.reduce([expit(middle + reach), p1, probability])
+
+
+def log_odds(
+    probability: np.ndarray,
+) -> np.ndarray:
+    "The logit, kept away from its infinities."
+    return logit(np.clip(probability, 1e-6, 1 - 1e-6))
+
 # %% ../nbs/20_predictor.ipynb #f9465647
 def conformal_quantile(
     scores: np.ndarray,  # (n,) of the calibration cases, higher is worse
@@ -221,7 +251,7 @@ def finished(
 
 # %% ../nbs/20_predictor.ipynb #03a3d5a9
 class ClassCalibration(Calibration):
-    "Sets of classes and Venn–Abers intervals."
+    "Sets of classes, and intervals of their probabilities."
     outcome = 'classes'
     by_class = True
 
@@ -236,7 +266,7 @@ class ClassCalibration(Calibration):
 
     def keep(self, targets, distribution):
         self.targets, self.scores = targets, np.take_along_axis(self.worst(distribution), targets[:, None], 1)[:, 0]
-        self.abers = [VennAbers(distribution[:, place], targets == place) for place in range(distribution.shape[1])]
+        self.intervals = [ProbabilityInterval(distribution[:, place], targets == place) for place in range(distribution.shape[1])]
 
     def worst(self, distribution): return 1 - distribution                         # score of every class
     def covered(self, targets, frame):
@@ -248,13 +278,12 @@ class ClassCalibration(Calibration):
 def interval(
     self: ClassCalibration,
     distribution: np.ndarray,  # (n, K)
-) -> tuple:                    # (n,) low, (n,) high, (n,) bool: does the Venn–Abers pair itself hold the probability?
-    "Venn–Abers interval for the positive class of two, or for the most probable class of more."
+    level: float,
+) -> tuple:                    # (n,) low, (n,) high
+    "Interval of the probability of the positive class of two, or of the predicted class of more."
     shown = np.ones(len(distribution), int) if distribution.shape[1] == 2 else self.task.choose(distribution)
-    rows = np.arange(len(distribution))
-    p = distribution[rows, shown]
-    p0, p1 = (np.stack(side, axis=1)[rows, shown] for side in zip(*(abers.pair(column) for abers, column in zip(self.abers, distribution.T))))
-    return np.minimum(p0, p), np.maximum(p1, p), (p0 <= p) & (p <= p1)
+    ends = [interval(column, level) for interval, column in zip(self.intervals, distribution.T)]
+    return tuple(np.stack(side, axis=1)[np.arange(len(distribution)), shown] for side in zip(*ends))
 
 
 @patch
@@ -277,7 +306,7 @@ def read(
 ) -> pd.DataFrame:
     "Probabilities, interval, set, and whether to abstain."
     table = self.task.frame(distribution, index)
-    low, high, _ = self.interval(distribution)
+    low, high = self.interval(distribution, level)
     held = self.held(distribution, level)
     return self.finished(table.assign(low=low, high=high), name_sets(held, self.task.classes),
                          (~held.any(1), 'no class is likely enough: the set is empty'),
@@ -310,7 +339,7 @@ class LabelCalibration(Calibration):
         sides = np.stack([distribution, 1 - distribution])                        # score of absent, of present
         yes = np.asarray(targets) > .5
         self.scores = np.where(yes, sides[1], sides[0])                           # (n, K)
-        self.abers = [VennAbers(distribution[:, place], yes[:, place]) for place in range(distribution.shape[1])]
+        self.intervals = [ProbabilityInterval(distribution[:, place], yes[:, place]) for place in range(distribution.shape[1])]
 
     def covered(self, targets, frame):
         words = np.where(np.asarray(targets) > .5, 'present', 'absent')
@@ -332,8 +361,8 @@ def read(
     said = np.where(present & absent, 'either', np.where(present, 'present', np.where(absent, 'absent', 'neither')))
     columns = {'low': np.nan, 'high': np.nan}
     for place, name in enumerate(self.task.classes):
-        p0, p1 = self.abers[place].pair(distribution[:, place])
-        columns |= {f'low_{name}': np.minimum(p0, distribution[:, place]), f'high_{name}': np.maximum(p1, distribution[:, place]), f'set_{name}': said[:, place]}
+        low, high = self.intervals[place](distribution[:, place], level)
+        columns |= {f'low_{name}': low, f'high_{name}': high, f'set_{name}': said[:, place]}
     return self.finished(table.assign(**columns), name_sets(present, self.task.classes),
                          (((said == 'either') | (said == 'neither')).all(1), 'no label can be decided'), level=level)
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FineTuneConfig', 'check_settings', 'RandomBatches', 'EpochLoader', 'FrozenCache', 'build_cache', 'over_processes',
            'Controls', 'History', 'rows_of', 'memory_in_use', 'Progress', 'TrialTrainer', 'BestSoFar', 'head_rate',
-           'FineTuner', 'TuningEpochs']
+           'FineTuner', 'Patience', 'TuningEpochs']
 
 # %% ../nbs/15_trainer.ipynb #7bb32828
 import json
@@ -522,7 +522,7 @@ def prepare(self: FineTuner) -> torch.dtype:
 def all_callbacks(self: FineTuner) -> list:
     "Controls, gradual unfreezing, early stopping, and the user's own."
     patience = self.config.early_stopping_patience
-    return [self.controls, TuningEpochs(self.model), BestSoFar(self.folder/'checkpoints'), *([EarlyStoppingCallback(patience)] if patience else []), *self.callbacks]
+    return [self.controls, TuningEpochs(self.model), BestSoFar(self.folder/'checkpoints'), *([Patience(patience)] if patience else []), *self.callbacks]
 
 
 @patch
@@ -533,6 +533,14 @@ def settle(self: FineTuner, trainer: TrialTrainer, dtype: torch.dtype):
     self.model.cast(torch.float32)
     self.model.eval()
     self.model.use_attention(torch.float32)
+
+# %% ../nbs/15_trainer.ipynb #e55b4167
+class Patience(EarlyStoppingCallback):
+    "Early stopping that remembers over a resume how long nothing has improved."
+    def on_train_begin(self, args, state, control, **kwargs):
+        super().on_train_begin(args, state, control, **kwargs)
+        kept = (state.stateful_callbacks or {}).get('Patience', {}).get('attributes', {})
+        self.early_stopping_patience_counter = kept.get('early_stopping_patience_counter', 0)
 
 # %% ../nbs/15_trainer.ipynb #8bc9d7f6
 class TuningEpochs(TrainerCallback):

@@ -26,7 +26,7 @@ def together(tiny_backbone, tmp_path_factory):
     "The folder with every case trained by two processes, started once."
     home = tmp_path_factory.mktemp('together')
     told = [dict(backbone=tiny_backbone, folder=str(home/name), per_device_train_batch_size=WHOLE//2, **COMMON | case) for name, case in CASES.items()]
-    told.append(dict(backbone=tiny_backbone, folder=str(home/'stopped'), per_device_train_batch_size=WHOLE//2, stop=4, **COMMON | {'baselines': True, 'probe': False}))
+    told.append(dict(backbone=tiny_backbone, folder=str(home/'stopped'), per_device_train_batch_size=WHOLE//2, stop=4, **COMMON | {'baselines': True}))
     command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2', HERE/'train_in_processes.py', json.dumps(told)]
     done = subprocess.run(command, env={**os.environ, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, '\n'.join(line for line in done.stderr.splitlines() if line.startswith('[rank'))[-3000:]

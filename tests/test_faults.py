@@ -66,6 +66,33 @@ def steps_done(folder: Path) -> int:
     return max((json.loads(line)['step'] for line in lines if line.endswith('\n')), default=0)
 
 
+def test_each_epoch_has_an_order_of_its_own(tiny_backbone, tmp_path, monkeypatch):
+    "Documents are shuffled anew in every epoch, before and after a resume alike: the epoch's number must reach the batches."
+    from clintrial.trainer import RandomBatches
+    seen, through = [], RandomBatches.__iter__
+    def noted(self):
+        seen.append(self.epoch)
+        yield from through(self)
+    monkeypatch.setattr(RandomBatches, '__iter__', noted)
+    button = StopAt(14)
+    button.tuner = toy_tuner(tiny_backbone, tmp_path/'run', callbacks=(button,), **SETTINGS)
+    button.tuner.fit()
+    toy_tuner(tiny_backbone, tmp_path/'run', **SETTINGS).fit(resume=True)
+    assert seen == [0, 1, 2, 2, 3]
+
+
+def test_patience_is_remembered(tiny_backbone, tmp_path):
+    "A stop and a resume do not give a training that no longer improves more evaluations than its patience allows."
+    patient = SETTINGS | dict(load_best_model_at_end=True, early_stopping_patience=3, learning_rate=1e-7, metric='accuracy')
+    alone = toy_tuner(tiny_backbone, tmp_path/'alone', **patient).fit()
+    button = StopAt(6)
+    button.tuner = toy_tuner(tiny_backbone, tmp_path/'run', callbacks=(button,), **patient)
+    button.tuner.fit()
+    resumed = toy_tuner(tiny_backbone, tmp_path/'run', **patient).fit(resume=True)
+    assert resumed.facts['steps'] == alone.facts['steps'] < 24
+    assert same_bits(weights_of(resumed), weights_of(alone))
+
+
 @pytest.mark.parametrize('precision', ['fp32', 'bf16'])
 def test_killed_and_resumed_ends_at_the_same_bits(tiny_backbone, left_alone, tmp_path, precision):
     "SIGKILL at a random step, in any epoch: the resumed training ends at the weights, and went through the losses, of one that was left alone."

@@ -113,8 +113,9 @@ def is_skipped(source: str) -> bool:
 
 def is_bar(output) -> bool:
     "Is this what a progress bar left behind?"
-    text = output.get('text') or output.get('data', {}).get('text/plain', '')
-    return bool(re.search(r'\d%\|.*\|', text))
+    shown = output.get('data', {})
+    text = output.get('text') or shown.get('text/plain', '')
+    return bool(re.search(r'\d%\|.*\|', text)) or '<progress' in shown.get('text/html', '')
 
 
 def settle(output):
