@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['RECIPES', 'NAMES', 'options', 'Recipe', 'Question', 'simulated_question', 'columns_of', 'own_question', 'used',
-           'asked_task', 'minutes', 'train', 'named', 'test_table', 'paired_table', 'spelled', 'printed',
-           'paired_sentences', 'new_patients', 'shown_predictions', 'truth_sentences', 'shares', 'discrimination_chart',
-           'reliability_chart', 'write_report', 'run_demo', 'main']
+           'asked_task', 'minutes', 'train', 'named', 'test_table', 'paired_table', 'spelled', 'side_by_side',
+           'methods', 'paired_sentences', 'paired_words', 'new_patients', 'shown_predictions', 'truth_sentences',
+           'shares', 'discrimination_chart', 'reliability_chart', 'write_report', 'run_demo', 'main']
 
 # %% ../nbs/59_demo.ipynb #b313ba75
 import argparse
@@ -161,18 +161,29 @@ def spelled(row) -> str:
     return f"{row['estimate']:.3f} [{row['low']:.3f}, {row['high']:.3f}]" if pd.notna(row['low']) else f"{row['estimate']:.3f} [no interval]"
 
 
-def printed(table: pd.DataFrame) -> str:
-    "The test table for a terminal: a row a metric, a column a model."
-    cells = table.assign(cell=table.apply(spelled, axis=1), metric=[f"{metric} {'↑' if better == 'higher' else '↓' if better == 'lower' else '→'}" for metric, better in zip(table['metric'], table['better'])])
+def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
+    "The test table for people: a row a metric, a column a model; the arrow says which way is better."
+    arrows = {'higher': '↑', 'lower': '↓'}
+    cells = table.assign(cell=table.apply(spelled, axis=1), metric=[f"{metric} {arrows.get(better, '→')}" for metric, better in zip(table['metric'], table['better'])])
     wide = cells.pivot(index='metric', columns='model', values='cell').reindex(index=cells['metric'].unique(), columns=cells['model'].unique())
-    return wide.rename_axis(None).rename_axis(None, axis=1).to_string()
+    return wide.rename_axis(None).rename_axis(None, axis=1)
+
+
+def methods(table: pd.DataFrame) -> str:
+    "How each metric's interval was found, in a sentence."
+    first = table.drop_duplicates('metric')
+    return 'Intervals: ' + '; '.join(f'{metric} by {method}' for metric, method in zip(first['metric'], first['method'])) + '.'
 
 # %% ../nbs/59_demo.ipynb #10954edf
 def paired_sentences(run: FineTuneRun, table: pd.DataFrame) -> list[str]:
     "The headline's paired differences, in words."
-    rows = table[table['metric'] == run.task.headline]
-    return [f"{run.task.headline}: language model {row.first:.3f}, {row.against} {row.second:.3f}; difference {row.difference:+.3f} "
-            f"[{row.low:+.3f}, {row.high:+.3f}], p = {row.p_value:.3g} (paired, {row.method})" for row in rows.itertuples()]
+    return [f'{row.metric}: language model {row.first:.3f}, {row.against} {row.second:.3f}; difference {paired_words(row)}.' for row in table[table['metric'] == run.task.headline].itertuples()]
+
+
+def paired_words(row) -> str:
+    "A difference with its interval, or why there is none."
+    if not np.isfinite(row.low): return f'{row.difference:+.3f}, without an interval ({row.method})'
+    return f'{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}], p = {row.p_value:.2g} ({row.method})'
 
 # %% ../nbs/59_demo.ipynb #0bc413f1
 def new_patients(question: Question, splits: Splits, asked, n: int = 6) -> pd.DataFrame:
@@ -202,13 +213,15 @@ def truth_sentences(question: Question, predictor: Predictor, predictions: pd.Da
 def shares(estimate) -> str: return f'{estimate.estimate:.1%} [{estimate.low:.1%}, {estimate.high:.1%}]'
 
 # %% ../nbs/59_demo.ipynb #15d97daa
-def discrimination_chart(run: FineTuneRun):
+def discrimination_chart(run: FineTuneRun, table: pd.DataFrame):
     "ROC curves of language model and TF-IDF, or predicted against observed numbers; none for other outcomes."
     targets = run.targets()
     if run.task.outcome == 'number':
         return visualizer.predicted_observed(pd.DataFrame({'predicted': run.distribution()[:, 0], 'observed': targets}))
     if run.task.outcome != 'classes' or len(run.task.classes) != 2: return None
-    return visualizer.roc_curve(pd.concat([pd.DataFrame({'target': targets, 'probability': run.distribution(opponent)[:, 1], 'model': named(opponent)}) for opponent in (LANGUAGE_MODEL, 'tfidf')]))
+    areas = {row.model: (row.estimate, row.low, row.high) for row in table[table['metric'] == 'roc_auc'].itertuples()}
+    frames = [pd.DataFrame({'target': targets, 'probability': run.distribution(opponent)[:, 1], 'model': named(opponent)}) for opponent in (LANGUAGE_MODEL, 'tfidf')]
+    return visualizer.roc_curve(pd.concat(frames), areas={name: areas[name] for name in map(named, (LANGUAGE_MODEL, 'tfidf'))})
 
 
 def reliability_chart(run: FineTuneRun, predictor: Predictor):
@@ -226,9 +239,10 @@ def write_report(path: Path, question: Question, run: FineTuneRun, predictor: Pr
     report = Report('A fine-tuned model, its opponents, and new patients', subtitle=f"{run!r}. {run.facts['sizes']['train']:,} training rows, {run.facts['sizes']['test']:,} test rows.")
     report.add_text(' '.join(question.said), heading='What was asked')
     report.add_text('\n\n'.join(sentences), heading='Results on the test split')
-    report.add_table(table[['model', 'metric', 'estimate', 'low', 'high', 'n', 'method']], caption='Every model on the same test cases, with 95 % intervals')
+    report.add_table(side_by_side(table).rename_axis('metric').reset_index(), caption=f"Every model on the same {run.facts['sizes']['test']:,} test cases, with 95 % intervals; the arrow says which way is better")
+    report.add_text(methods(table))
     report.add_chart(visualizer.model_comparison(table, metrics=list(run.task.metrics[:4])), heading='Models compared')
-    charts = ('Telling cases apart', discrimination_chart(run)), ('Do probabilities keep their word?', reliability_chart(run, predictor)), \
+    charts = ('Telling cases apart', discrimination_chart(run, table)), ('Do probabilities keep their word?', reliability_chart(run, predictor)), \
              ('New patients', visualizer.patient_distribution(patients)), ('Training', visualizer.training_curve(run.history))
     for heading, chart in charts:
         if chart is not None: report.add_chart(chart, heading=heading)
@@ -247,7 +261,7 @@ def run_demo(asked) -> Path:   # the report
     table, pairs = test_table(run), paired_table(run)
     predictions = predictor.predict(splits.test)
     sentences = paired_sentences(run, pairs) + [f'90 % sets and intervals hold the outcome in {shares(predictor.coverage(run.targets(), predictions).overall)} of test cases.'] + truth_sentences(question, predictor, predictions, run)
-    print('\nTest split, with 95 % intervals:\n' + printed(table), '', *sentences, sep='\n')
+    print('\nTest split, with 95 % intervals:\n' + side_by_side(table).to_string(), '', *sentences, sep='\n')
     patients = predictor.predict(new_patients(question, splits, asked))
     print('\nNew patients (90 %):\n' + shown_predictions(patients))
     report = write_report(folder/'report.html', question, run, predictor, table, sentences, patients)

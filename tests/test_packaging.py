@@ -82,7 +82,7 @@ def test_only_patch_comes_from_the_authoring_tools(path):
 
 def test_constraints_keep_to_the_stated_ranges(settings, constraints):
     "Every stated dependency has a tested version, inside its range."
-    stated = [Requirement(text) for key in ('requirements', 'dev_requirements') for text in settings[key].split()]
+    stated = [Requirement(text) for key in ('requirements', 'trackers_requirements', 'dev_requirements') for text in settings[key].split()]
     missing = [str(need) for need in stated if canonicalize_name(need.name) not in constraints]
     assert not missing
     for need in stated:
