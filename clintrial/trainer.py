@@ -145,6 +145,7 @@ def build_cache(
     documents = [model.document(encoded, row) for row in range(len(encoded))]
     starts = np.concatenate([[0], np.cumsum([sum(map(len, one.windows)) for one in documents])])
     cache = FrozenCache(path, depth, starts, model.width, model.dtype)
+    model.eval()   # layers that do not move have no dropout either
     with torch.no_grad():
         for piece in cut_by_length(documents, token_budget):
             batch = model.collate(EncodedData(encoded.tokens, encoded.lengths, encoded.numbers, encoded.codes, encoded.ids, encoded.first), piece)

@@ -22,7 +22,7 @@ from jupytext.combine import combine_inputs_with_outputs
 from nbclient import NotebookClient
 from nbdev.clean import clean_nb
 from nbdev.config import get_config
-from nbdev.export import nb_export
+from nbdev.doclinks import nbdev_export
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,12 +72,6 @@ def id_from_source(cell, taken: set) -> str:
     for salt in range(1000):
         digest = hashlib.sha1(f'{salt}{cell.cell_type}{cell.source}'.encode()).hexdigest()[:8]
         if digest not in taken: return digest
-
-
-def export(notebook: Path):
-    "Write the module that `notebook` makes; one that only tells a story makes none."
-    told = nbformat.read(notebook, as_version=4)
-    if any('#| default_exp' in cell.source for cell in told.cells): nb_export(notebook, lib_path=ROOT/'clintrial')
 
 
 # -- run
@@ -175,7 +169,6 @@ if __name__ == '__main__':
     if action == 'render': print(render_readme())
     elif action in ACTIONS:
         for path in paths:
-            notebook = ACTIONS[action](Path(path).resolve())
-            print(notebook)
-            if action == 'save': export(notebook)   # notebooks import the package that they make
+            print(ACTIONS[action](Path(path).resolve()))
+        if action == 'save': nbdev_export.__wrapped__()   # notebooks import the package that they make
     else: sys.exit(__doc__)
