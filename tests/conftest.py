@@ -3,7 +3,11 @@ import os
 from importlib.metadata import files
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile('suite', derandomize=True)   # the same examples in every run: a red suite can be repeated
+hypothesis.settings.load_profile('suite')
 
 
 @pytest.fixture(scope='session')
