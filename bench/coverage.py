@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from sklearn.isotonic import IsotonicRegression
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -144,8 +145,10 @@ def study(name: str, make, quick: bool, resplits: int, folder: Path) -> pd.DataF
     groups = groups.loc[ids]
     truth = None if truth is None else truth.loc[ids].to_numpy()
     together = (data.frame.loc[ids, data.schema.subject] if data.schema.subject else pd.Series(ids)).astype(str).to_numpy()
-    generator, rows = np.random.default_rng(0), []
+    threads, generator, rows = torch.get_num_threads(), np.random.default_rng(0), []
+    torch.set_num_threads(1)       # the sums below are too small to share
     for _ in range(resplits): rows += one_resplit(task, targets, logits, two_halves(together, generator), groups, truth)
+    torch.set_num_threads(threads)
     table = pd.DataFrame(rows, columns=['measure', 'of', 'value', 'n']).groupby(['measure', 'of'], sort=False).agg(mean=('value', 'mean'), sd=('value', 'std'), n=('n', 'mean'))
     progress(f'{name}: {len(ids)} unseen cases, {trained:.0f} s to train and predict, {time.perf_counter() - begun - trained:.0f} s for {resplits} re-splits')
     table = table.reset_index().assign(study=name)
