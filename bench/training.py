@@ -20,9 +20,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import seed_code
 from common import arguments, describe_machine, druglib, embedded_folder, finish, interleaved, medians, progress
 
+from clintrial.batches import build_cache
+from clintrial.callbacks import History
 from clintrial.metrics import compare
 from clintrial.model import TrialModel, fast_dtype, matmul_rate
-from clintrial.trainer import FineTuneConfig, FineTuner, History, TrialTrainer, build_cache
+from clintrial.trainer import FineTuneConfig, FineTuner, TrialTrainer
 from clintrial.tuning import Full, LastK
 
 TOKENS, BATCH = 128, 16

@@ -33,7 +33,8 @@ from .loading import DataError
 from .metrics import METRICS
 from .model import TrialModel
 from .run import FineTuneRun
-from .trainer import FineTuneConfig, FineTuner, History, TrialTrainer, head_rate
+from .callbacks import History
+from .trainer import FineTuneConfig, FineTuner, TrialTrainer, head_rate
 from .tuning import allow
 
 # %% ../nbs/16_search.ipynb #63d5c6f0

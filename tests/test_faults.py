@@ -68,7 +68,7 @@ def steps_done(folder: Path) -> int:
 
 def test_each_epoch_has_an_order_of_its_own(tiny_backbone, tmp_path, monkeypatch):
     "Documents are shuffled anew in every epoch, before and after a resume alike: the epoch's number must reach the batches."
-    from clintrial.trainer import RandomBatches
+    from clintrial.batches import RandomBatches
     seen, through = [], RandomBatches.__iter__
     def noted(self):
         seen.append(self.epoch)
