@@ -33,9 +33,10 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from transformers.utils import ModelOutput
 from transformers.utils import logging as hf_logging
 
-from .dataset import Schema, TrialData, tokenize
+from .dataset import Schema, TrialData
 from .loading import DataError
 from .tasks import Task, guess_task, task_from_dict
+from .tokens import tokenize
 from .tuning import Full, Tuning, tuning_from_dict
 
 # %% ../nbs/12_model.ipynb #10304a36

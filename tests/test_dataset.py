@@ -11,7 +11,8 @@ import pytest
 from hypothesis import assume, given, HealthCheck, settings
 from hypothesis import strategies as st
 
-from clintrial.dataset import Document, Schema, Splits, TrialData, tokenize
+from clintrial.dataset import Document, Schema, Splits, TrialData
+from clintrial.tokens import tokenize
 from clintrial.loading import DataError, read
 
 PARTS = ('train', 'validation', 'calibration', 'test')
@@ -315,7 +316,7 @@ def test_no_texts(tokenizer, tmp_path):
 def test_much_goes_to_a_file_that_is_removed_again(tokenizer, monkeypatch):
     import gc
     from pathlib import Path
-    monkeypatch.setattr(importlib.import_module('clintrial.dataset'), 'MEMORY_BYTES', 1000)
+    monkeypatch.setattr(importlib.import_module('clintrial.tokens'), 'MEMORY_BYTES', 1000)
     texts = [f'visit {i} went well' for i in range(5000)]
     tokens = tokenize(iter(texts), tokenizer, batch_size=100)
     file = Path(tokens.cache_files[0]['filename'])
@@ -334,7 +335,7 @@ def test_a_generator_that_fails_leaves_nothing(tokenizer, tmp_path):
 
 
 def test_batches_follow_characters_too():
-    batched = importlib.import_module('clintrial.dataset').batched
+    batched = importlib.import_module('clintrial.tokens').batched
     assert [len(batch) for batch in batched(['a' * 900_000] * 5 + ['b'] * 3, 1000)] == [2, 2, 4]
     assert [len(batch) for batch in batched(['a' * 5_000_000, 'b'], 1000)] == [1, 1]
 
