@@ -35,7 +35,7 @@ def tiny_backbone(folder: Path) -> str:
     "A random-weight BERT, small enough that 64,000 rows train in a minute."
     import torch
     from transformers import AutoModel, AutoTokenizer, BertConfig
-    from clintrial.model import minilm_folder
+    from clintrial.backbones import minilm_folder
     torch.manual_seed(0)
     AutoModel.from_config(BertConfig(vocab_size=30522, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64)).save_pretrained(folder)
     AutoTokenizer.from_pretrained(minilm_folder()).save_pretrained(folder)

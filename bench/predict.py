@@ -15,7 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import seed_code
 from common import arguments, describe_machine, druglib, embedded_folder, finish, interleaved, medians
 
-from clintrial.model import TrialModel, fast_dtype
+from clintrial.backbones import fast_dtype
+from clintrial.model import TrialModel
 from clintrial.trainer import FineTuneConfig, FineTuner
 from clintrial.tuning import LastK
 

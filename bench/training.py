@@ -23,7 +23,8 @@ from common import arguments, describe_machine, druglib, embedded_folder, finish
 from clintrial.batches import build_cache
 from clintrial.callbacks import History
 from clintrial.metrics import compare
-from clintrial.model import TrialModel, fast_dtype, matmul_rate
+from clintrial.backbones import fast_dtype, matmul_rate
+from clintrial.model import TrialModel
 from clintrial.trainer import FineTuneConfig, FineTuner, TrialTrainer
 from clintrial.tuning import Full, LastK
 

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from .model import EncodedData, TrialModel, cut_by_length
+from .documents import EncodedData
+from .model import TrialModel, cut_by_length
 
 # %% ../nbs/15_batches.ipynb #563152b9
 class RandomBatches:

@@ -23,7 +23,8 @@ from .checkpoint import RunError
 from .dataset import Schema, Splits, TrialData
 from .loading import DataError, read
 from .metrics import compare, evaluate
-from .model import TrialModel, fast_dtype, matmul_rate
+from .backbones import fast_dtype, matmul_rate
+from .model import TrialModel
 from .predictor import Predictor
 from .report import Report
 from .run import LANGUAGE_MODEL, PROBE, FineTuneRun

@@ -23,14 +23,16 @@ from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
 
+from .backbones import fast_dtype
 from .baselines import Baselines, Stack
 from .batches import EpochLoader, RandomBatches, build_cache
 from .callbacks import BestSoFar, Controls, History, Patience, Progress, TuningEpochs, over_processes
 from .checkpoint import RunError, check_whole, disk_errors_told, newest_whole, seal, sweep, whole_folder
 from .dataset import PARTS, Splits, TrialData
+from .documents import EncodedData
 from .loading import DataError
 from .metrics import METRICS, evaluate
-from .model import EncodedData, TrialModel, cut_by_length, fast_dtype
+from .model import TrialModel, cut_by_length
 from .optimizer import MasterWeights
 from .probe import Probe
 from .run import LANGUAGE_MODEL, PROBE, FineTuneRun, environment, to_columns

@@ -57,7 +57,7 @@ def tiny_backbone(tmp_path_factory) -> str:
     "A folder with a BERT of three narrow layers, random weights and the default backbone's vocabulary."
     import torch
     from transformers import AutoTokenizer, BertConfig, BertModel
-    from clintrial.model import minilm_folder
+    from clintrial.backbones import minilm_folder
     folder = tmp_path_factory.mktemp('tiny')/'backbone'
     sizes = dict(vocab_size=30522, hidden_size=32, num_hidden_layers=3, num_attention_heads=2, intermediate_size=64, max_position_embeddings=64)
     with torch.random.fork_rng(devices=[]):
