@@ -23,8 +23,8 @@ import pandas as pd
 import vl_convert
 from fastcore.basics import patch
 
+from .drawing import PAGE_SCHEMA, PARTNERS, as_svg, to_spec, with_interval
 from .loading import DataError
-from .visualizer import PAGE_SCHEMA, PARTNERS, as_svg, to_spec, with_interval
 
 # %% ../nbs/34_report.ipynb #3758c70e
 def as_text(
