@@ -74,7 +74,8 @@ def words(
     name: str,   # of a column
 ) -> str:        # lower case, parted by single spaces
     "A column's name, readable."
-    parted = re.sub(r'(?<=[a-z0-9])(?=[A-Z])|[\W_]+', ' ', str(name))
+    name = str(name)
+    parted = re.sub(r'[\W_]+' if name.isupper() else r'(?<=[a-z0-9])(?=[A-Z])|[\W_]+', ' ', name)   # CDISC names are capitals throughout: TRT01P
     return ' '.join(parted.split()).lower()
 
 # %% ../nbs/00_schema.ipynb #3cf08513
