@@ -58,9 +58,9 @@ def __repr__(self: TrialData):
 @patch(cls_method=True, nm='read')
 def read_data(
     cls: TrialData,
-    path,             # a csv, tsv or parquet file
+    path,             # any file or folder that `clintrial.loading.read` knows
     delimiter=None,   # what parts the cells of a csv or tsv
-    encoding='utf-8', # of a csv or tsv
+    encoding=None,    # of text; None: what the file states, else UTF-8
     **roles,          # roles that are known; the others are inferred
 ) -> TrialData:
     "A table from a file; raises `DataError`."

@@ -159,9 +159,10 @@ def score_limits(
     self: CurveCalibration,
     level: float,
 ) -> tuple:  # lowest and highest survival that an event time may have
-    "Weighted conformal quantiles of S(T | x), half of the error on each side; the new case itself weighs 1."
+    "Weighted conformal quantiles of S(T | x), half of the error on each side; the new case itself weighs 1. Where events are so few that the two cross, nothing is known."
     late, early = self.scores
-    return -self.weighted_quantile(-late, (1 + level)/2), self.weighted_quantile(early, (1 + level)/2)
+    lowest, highest = -self.weighted_quantile(-late, (1 + level)/2), self.weighted_quantile(early, (1 + level)/2)
+    return (lowest, highest) if lowest <= highest else (-np.inf, np.inf)
 
 # %% ../../nbs/20_predictor.survival.ipynb #d6fda232
 @patch

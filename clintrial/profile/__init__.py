@@ -19,7 +19,7 @@ from ..loading import DataError
 from ..missing.extent import MissingPattern, is_missing, missing_pattern, visits_in_order, with_interval
 from .drift import COLUMNS as DRIFT_COLUMNS
 from .drift import drift
-from .words import TERM_COLUMNS, as_arrow, every_nth, length_table, lengths, term_table, text_facts
+from .content import TERM_COLUMNS, as_arrow, every_nth, length_table, lengths, term_table, text_facts
 from ..schema import Schema, check_frame, check_present
 
 # %% ../../nbs/08_profile.ipynb #b71b5801

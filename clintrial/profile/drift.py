@@ -12,7 +12,7 @@ import pandas as pd
 from ..dataset import TrialData
 from ..loading import DataError
 from ..missing.extent import is_missing
-from .words import as_arrow, every_nth, lengths
+from .content import as_arrow, every_nth, lengths
 
 # %% ../../nbs/08_profile.drift.ipynb #cffa8181
 def mean_shift(
