@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from clintrial.dataset import TrialData
 from clintrial.profile import profile
-from clintrial.profile.words import as_arrow, every_nth, lengths, term_matrix, terms_of
+from clintrial.profile.content import as_arrow, every_nth, lengths, term_matrix, terms_of
 from clintrial.schema import Schema
 
 
