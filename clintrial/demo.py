@@ -19,11 +19,11 @@ import numpy as np
 import pandas as pd
 
 from . import visualizer
+from .backbones import fast_dtype, matmul_rate
 from .checkpoint import RunError
 from .dataset import Schema, Splits, TrialData
 from .loading import DataError, read
 from .metrics import compare, evaluate
-from .backbones import fast_dtype, matmul_rate
 from .model import TrialModel
 from .predictor import Predictor
 from .report import Report
@@ -37,7 +37,7 @@ from .tuning import Full, LastK, Tuning
 def options() -> argparse.ArgumentParser:
     "What the command understands."
     parser = argparse.ArgumentParser(prog='python -m clintrial.demo', description='Fine-tune the embedded language model on a trial, predict with intervals, write a report.')
-    parser.add_argument('--data', help='your table (csv, tsv, parquet); a simulated trial where left out')
+    parser.add_argument('--data', help='your table: csv, tsv, parquet, xlsx, xpt and others, or a folder of SDTM; a simulated trial where left out')
     parser.add_argument('--text', default='', help='text columns, separated by commas; proposed where left out')
     parser.add_argument('--target', default='', help='the column to predict')
     parser.add_argument('--order', default='', help="levels of an ordered target, 'low<middle<high'")
@@ -48,6 +48,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument('--backbone', default='minilm', help='minilm, a local folder or a Hugging Face id')
     parser.add_argument('--patients', type=int, default=1500, help='size of the simulated trial')
     parser.add_argument('--epochs', type=float, default=None, help='passes over the training split')
+    parser.add_argument('--leaks', default='refuse', choices=('refuse', 'allow'), help='whether to train where the audit finds that the answer leaks into the input')
     parser.add_argument('--seed', type=int, default=0)
     return parser
 
@@ -134,7 +135,7 @@ def train(question: Question, asked, folder: Path) -> tuple[FineTuneRun, Splits]
     epochs, n_tokens = asked.epochs or recipe.epochs, int(model.encode(splits.train).lengths.sum())
     print(f'{model.tuning.summary(model)} ({recipe.words}); {n_tokens:,} tokens an epoch, {epochs:g} epochs.')
     print(f'Training will take about {max(minutes(model, n_tokens, epochs, model.tuning.frozen_depth(model)), .1):.1f} minutes here.')
-    return FineTuner(model, splits, FineTuneConfig(output_dir=folder/'run', num_train_epochs=epochs, seed=asked.seed)).fit(), splits
+    return FineTuner(model, splits, FineTuneConfig(output_dir=folder/'run', num_train_epochs=epochs, seed=asked.seed, allow_leaks=asked.leaks == 'allow')).fit(), splits
 
 # %% ../nbs/59_demo.ipynb #c64b01c5
 NAMES = {LANGUAGE_MODEL: 'language model', 'tfidf': 'TF-IDF', PROBE: 'before fine-tuning', 'stack': 'language model + TF-IDF', 'kaplan_meier': 'Kaplan–Meier'}

@@ -23,6 +23,7 @@ from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
 
+from .audit import audit_leaks
 from .backbones import fast_dtype
 from .baselines import Baselines, Stack
 from .batches import EpochLoader, RandomBatches, build_cache
@@ -66,6 +67,7 @@ class FineTuneConfig(TrainingArguments):
     cache_frozen: bool = True                    # compute layers that do not move once, not in every epoch
     baselines: bool = True                       # fit the honest opponents on the same split
     probe: bool = True                           # and a linear probe of the backbone before it is tuned
+    allow_leaks: bool = False                    # train although the audit finds a severe leak in the splits
     keep_checkpoints: bool = False               # after a finished training
 
     def __post_init__(self):
@@ -285,6 +287,7 @@ def fit(
     resume: bool = False,   # go on from the newest whole checkpoint of this run folder
 ) -> FineTuneRun:
     "Train, and return the run. With several processes the first one writes, and all return the same run."
+    self.refuse_leaks()
     self.claim_folder(resume)
     writes, opponents = self.config.process_index == 0, self.config.process_index == 0 and self.config.baselines
     baselines = Baselines.fit(self.model.task, self.splits.train, self.splits.validation, seed=self.config.seed) if opponents else None
@@ -305,6 +308,17 @@ def agreed(self: FineTuner, value):
     values = [value]
     torch.distributed.broadcast_object_list(values)
     return values[0]
+
+
+@patch
+def refuse_leaks(self: FineTuner):
+    "A model that learns the answer from a leak looks better than it will ever be: no training, unless it was asked for."
+    if self.config.allow_leaks or self.config.process_index: return
+    leaks = audit_leaks(self.splits).leaks
+    if not leaks: return
+    found = '; '.join(f"{leak.check}{f' (column {leak.column!r})' if leak.column else ''}" for leak in leaks)   # not the evidence, which may name words of the texts
+    raise DataError(f'The splits hold {len(leaks)} severe leak{"s" if len(leaks) > 1 else ""}, so figures of this training would be too good: {found}.', column=leaks[0].column,
+                    remedy='audit_leaks(splits) shows the evidence and what to do; allow_leaks=True trains nevertheless.')
 
 
 @patch

@@ -47,7 +47,8 @@ def toy_tuner(backbone, folder, n=96, tuning=None, model=None, callbacks=(), **o
     from clintrial.tasks import Binary
     from clintrial.trainer import FineTuneConfig, FineTuner
     splits = toy_trial(n).split(fractions=(.5, .2, .15, .15), seed=0)
-    quick = dict(num_train_epochs=4, learning_rate=1e-3, per_device_train_batch_size=8, logging_steps=1, disable_tqdm=True, baselines=False, precision='fp32')
+    quick = dict(num_train_epochs=4, learning_rate=1e-3, per_device_train_batch_size=8, logging_steps=1, disable_tqdm=True, baselines=False, precision='fp32',
+                 allow_leaks=True)   # the toy's phrase gives the outcome away, on purpose
     built = TrialModel.build(backbone, splits.train, Binary('response'), tuning, window_tokens=64, overlap=8, **model or {})
     return FineTuner(built, splits, FineTuneConfig(output_dir=str(folder), **quick | options), callbacks)
 

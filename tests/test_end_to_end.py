@@ -16,7 +16,7 @@ from clintrial.tasks import Binary, Multiclass, Multilabel, Ordinal, Pair, Regre
 from clintrial.trainer import FineTuneConfig, FineTuner
 from conftest import same_bits, weights_of
 
-QUICK = dict(num_train_epochs=1, per_device_train_batch_size=32, learning_rate=3e-3, disable_tqdm=True, precision='fp32')
+QUICK = dict(num_train_epochs=1, per_device_train_batch_size=32, learning_rate=3e-3, disable_tqdm=True, precision='fp32', allow_leaks=True)   # toys give their outcome away
 FRACTIONS = (.5, .15, .2, .15)
 
 
