@@ -15,7 +15,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from fastcore.basics import patch
+from scipy.special import ndtri
 
+from ..intervals import midranks, newcombe_auc
 from ..loading import DataError
 
 # %% ../../nbs/03_audit.evidence.ipynb #4ecaf854
@@ -79,47 +81,19 @@ def ranked_auc(
     positive: np.ndarray,  # truth value a row
 ) -> float:                # NaN where a side is empty
     "Probability that a positive row has the higher score, ties counted half (Mann–Whitney)."
-    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    middle = (np.cumsum(counts) - (counts - 1) / 2)[place]
     n1 = int(positive.sum())
     n0 = len(positive) - n1
-    return float((middle[positive].sum() - n1 * (n1 + 1) / 2) / (n1 * n0)) if n1 and n0 else float('nan')
+    return float((midranks(scores)[positive].sum() - n1 * (n1 + 1) / 2) / (n1 * n0)) if n1 and n0 else float('nan')
 
 # %% ../../nbs/03_audit.evidence.ipynb #34567bf4
-def normal_quantile(
-    alpha: float,   # both sides together
-) -> float:
-    "The z of a two-sided interval."
-    from statistics import NormalDist
-    return NormalDist().inv_cdf(1 - alpha / 2)
-
-# %% ../../nbs/03_audit.evidence.ipynb #f901459f
-def auc_interval(
-    auc: float,
-    m: float,       # positives
-    n: float,       # negatives
-    alpha=.05,      # both sides together
-) -> tuple:         # (low, high)
-    "Interval of an AUC by Newcombe 2006, Statistics in Medicine 25:559, method 5."
-    z, half = normal_quantile(alpha), (m + n) / 2 - 1
-    def beyond(theta): return abs(auc - theta) > z * np.sqrt(theta * (1 - theta) * (1 + half * ((1 - theta) / (2 - theta) + theta / (1 + theta))) / (m * n))
-    found = []
-    for inner, outer in ((auc, 0.), (auc, 1.)):
-        for _ in range(50):
-            middle = (inner + outer) / 2
-            inner, outer = (inner, middle) if beyond(middle) else (middle, outer)
-        found.append(inner)
-    return tuple(found)
-
-# %% ../../nbs/03_audit.evidence.ipynb #6b1a5770
 def share_interval(
     k: float,       # rows that have it
     n: float,       # rows
     alpha=.05,      # both sides together
 ) -> tuple:         # (low, high)
     "Exact interval of a share (Clopper and Pearson 1934)."
-    from scipy.special import betaincinv
-    return (float(betaincinv(k, n - k + 1, alpha / 2)) if k > 0 else 0., float(betaincinv(k + 1, n - k, 1 - alpha / 2)) if k < n else 1.)
+    from statsmodels.stats.proportion import proportion_confint
+    return proportion_confint(k, n, alpha, method='beta')
 
 # %% ../../nbs/03_audit.evidence.ipynb #2253281e
 def concordance(
@@ -143,7 +117,7 @@ def concordance_interval(
 ) -> tuple:       # (low, high)
     "Interval of a concordance, through Kendall's tau."
     tau = np.clip(2 * c - 1, -.999, .999)
-    width = normal_quantile(alpha) * np.sqrt(.437 / max(n - 4, 1))
+    width = ndtri(1 - alpha / 2) * np.sqrt(.437 / max(n - 4, 1))
     return tuple(float((np.tanh(np.arctanh(tau) + sign * width) + 1) / 2) for sign in (-1, 1))
 
 # %% ../../nbs/03_audit.evidence.ipynb #624132a2

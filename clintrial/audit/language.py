@@ -8,8 +8,9 @@ __all__ = ['check_unknown_tokens', 'check_beyond_window', 'check_embedding_drift
 # %% ../../nbs/03_audit.language.ipynb #326ac64b
 import numpy as np
 
-from .evidence import Finding, NotApplicable, auc_interval, limit, ranked_auc, shown_interval
+from .evidence import Finding, NotApplicable, limit, ranked_auc, shown_interval
 from .inputs import Material
+from ..intervals import newcombe_auc
 
 # %% ../../nbs/03_audit.language.ipynb #11ae3238
 TEXTS = 2000   # read by the tokenizer, a column
@@ -152,7 +153,7 @@ def drift_findings(
     for name, other in list(vectors.items())[1:]:
         if min(len(other), len(vectors[first])) < 20: continue
         auc = told_apart(vectors[first], other)
-        low, high = auc_interval(max(auc, .5), len(other), len(vectors[first]), limit('alpha') / looks)
+        low, high = newcombe_auc(max(auc, .5), len(other), len(vectors[first]), 1 - limit('alpha') / looks)
         if worst is None or low > worst[2]: worst = name, auc, low, high
     if worst is None or worst[2] < limit('drift_warning'): return []
     name, auc, low, high = worst

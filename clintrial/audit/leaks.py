@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from .evidence import Finding, NotApplicable, auc_interval, concordance, concordance_interval, limit, ranked_auc, share_interval, shown_interval
+from .evidence import Finding, NotApplicable, concordance, concordance_interval, limit, ranked_auc, share_interval, shown_interval
 from .inputs import Material, Target
+from ..intervals import newcombe_auc
 from ..schema import is_blank
 
 # %% ../../nbs/03_audit.leaks.ipynb #535c6d4d
@@ -134,7 +135,7 @@ def interval_of(
 ) -> tuple:        # (low, high)
     "Interval of a look that allows for all looks."
     alpha = limit('alpha') / looks
-    return concordance_interval(look.estimate, look.m, alpha) if look.numeric else auc_interval(look.estimate, max(look.m, 1), max(look.n, 1), alpha)
+    return concordance_interval(look.estimate, look.m, alpha) if look.numeric else newcombe_auc(look.estimate, max(look.m, 1), max(look.n, 1), 1 - alpha)
 
 # %% ../../nbs/03_audit.leaks.ipynb #866a6da2
 def chance_of_perfect(

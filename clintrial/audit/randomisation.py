@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtri
 
-from .evidence import Finding, NotApplicable, limit, normal_quantile
+from .evidence import Finding, NotApplicable, limit
 from .inputs import Material
 from .leaks import as_dates
 from ..schema import is_blank
@@ -127,7 +128,7 @@ def balance_findings(
 ) -> list:               # of Finding, at most one a column and kind
     "Differences whose lower limit matters; one allowance for all of them."
     looks, found = max(1, sum(difference.looks for difference in by_value + by_missing)), {}
-    z = normal_quantile(limit('alpha') / looks)
+    z = ndtri(1 - limit('alpha') / looks / 2)
     for kind, differences_ in (('value', by_value), ('missing', by_missing)):
         for difference in sorted(differences_, key=lambda difference: difference.value):
             low, high = max(0., difference.value - z * difference.error), difference.value + z * difference.error
@@ -168,26 +169,37 @@ def check_arm_ratio(
     return [Finding('arm_ratio', 'warning', material.schema.arm, evidence, 'Is it randomised at all? Count who was randomised and who is in the table (CONSORT), and say who is missing and why.', len(places), (), float(counts.max() / counts.sum()))]
 
 # %% ../../nbs/03_audit.randomisation.ipynb #0d9c0910
+def odd_sites(
+    counts: np.ndarray,   # (sites, arms) patients
+    alpha: float,         # over all sites and arms
+) -> list:                # of (probability, site, arm, share), the least probable first
+    "Sites whose share of an arm differs from that of all (exact binomial test)."
+    from scipy.stats import binomtest
+    shares, arms = counts.sum(0) / counts.sum(), range(1 if counts.shape[1] == 2 else counts.shape[1])
+    tested = [(binomtest(int(counts[site, arm]), int(counts[site].sum()), shares[arm]).pvalue, site, arm, counts[site, arm] / counts[site].sum())
+              for site in range(len(counts)) for arm in arms if counts[site].sum() >= 5]
+    return sorted(found for found in tested if found[0] < alpha / (len(counts) * len(arms)))
+
+# %% ../../nbs/03_audit.randomisation.ipynb #37aeb5d9
 def check_site_arm(
     material: Material,
 ) -> list:               # of Finding
-    "Sites whose allocation differs from that of the others beyond chance (exact binomial test a site and arm); raises `NotApplicable`."
-    from scipy.stats import binomtest
+    "Sites whose allocation differs from that of the others beyond chance (exact test a site, chi-squared over all); raises `NotApplicable`."
+    from scipy.stats import chi2_contingency
     places, codes, names = arms_of(material)
     column = material.schema.site
     if column is None or column not in material.frame: raise NotApplicable("no site column is named (site='…')")
     sites, kinds = pd.factorize(material.frame[column].iloc[places].map(str, na_action='ignore'))
-    known = sites >= 0
-    counts = np.bincount(sites[known] * len(names) + codes[known], minlength=len(kinds) * len(names)).reshape(-1, len(names))
-    shares, odd = counts.sum(0) / counts.sum(), []
-    looks = len(kinds) * (1 if len(names) == 2 else len(names))
-    for site, arm in np.ndindex(len(kinds), 1 if len(names) == 2 else len(names)):
-        size = int(counts[site].sum())
-        chance = binomtest(int(counts[site, arm]), size, shares[arm]).pvalue if size >= 5 else 1.
-        if chance < limit('allocation') / looks: odd.append((chance, site, arm, counts[site, arm] / size))
-    return [site_finding(material, column, sorted(odd), kinds, names, shares, places[np.isin(sites, [site for _, site, *_ in odd])], looks)] if odd else []
+    places, codes, sites = places[sites >= 0], codes[sites >= 0], sites[sites >= 0]
+    if len(kinds) < 2: raise NotApplicable(f"'{column}' has one value")
+    counts = np.bincount(sites * len(names) + codes, minlength=len(kinds) * len(names)).reshape(-1, len(names))
+    odd, looks = odd_sites(counts, limit('allocation') / 2), len(kinds) * (1 if len(names) == 2 else len(names))
+    large = counts[counts.sum(1) >= 5 * len(names)]
+    if not odd and len(large) > 1 and large.sum(0).all() and chi2_contingency(large).pvalue < limit('allocation') / 2: odd = odd_sites(counts, .05 * looks)
+    if not odd: return []
+    return [site_finding(material, column, odd, kinds, names, counts.sum(0) / counts.sum(), places[np.isin(sites, [site for _, site, *_ in odd])], looks)]
 
-# %% ../../nbs/03_audit.randomisation.ipynb #37aeb5d9
+# %% ../../nbs/03_audit.randomisation.ipynb #7ec47379
 def site_finding(
     material: Material,
     column: str,
@@ -201,5 +213,5 @@ def site_finding(
     "The finding for sites with their own allocation."
     said = '; '.join(f'{sites[site]} {share:.0%} {names[arm]} (in all {shares[arm]:.0%}; p {chance:.1g})' for chance, site, arm, share in odd[:4])
     severity = 'severe' if len(rows) > .5 * len(material.frame) else 'warning'
-    return Finding('site_arm', severity, column, f'{len({site for _, site, *_ in odd})} of {len(sites)} sites have an allocation of their own, beyond chance over {looks:,} looks: {said}.',
+    return Finding('site_arm', severity, column, f'{len({site for _, site, *_ in odd})} of {len(sites)} sites have an allocation of their own, beyond chance over all sites ({looks:,} looks): {said}.',
                    'Find out why. Stratify by site, or leave these sites out of the comparison of arms and say so.', **material.chosen(rows), estimate=float(odd[0][3]))
