@@ -111,6 +111,18 @@ def test_calibration_of_a_run_covers(run_of, kind):
     assert held.overall.high > .8 and held.overall.n >= 10
 
 
+def test_a_run_of_spans_makes_features(run_of, table):
+    "What a fine-tuned token model marks becomes columns, each cell with its characters; another run says that it marks nothing."
+    from clintrial.features import text_features
+    predictor = Predictor(run_of('token'))
+    notes = table['note'].iloc[:8]
+    marked = {row: predictor.mark(text, level=.05) for row, text in notes.items()}
+    assert all(0 <= start < end <= len(notes[row]) for row, spans in marked.items() for start, end, _ in spans)
+    features = text_features(notes, tagger=lambda text: predictor.mark(text, level=.05))
+    assert len(features.frame) == 8 and (features.spans['by'] == 'model').sum() == sum(map(len, marked.values()))
+    with pytest.raises(DataError, match='marks no spans'): Predictor(run_of('binary')).mark('well')
+
+
 # -- bad input
 
 @pytest.fixture

@@ -215,6 +215,19 @@ def predict(
     share = self.model.share_read(encoded)
     return with_warnings(frame.assign(share_read=share), *self.row_warnings(data, unseen), (share < least_read - 1e-9, [f'only {one:.0%} of the text was read' for one in share]))
 
+# %% ../../nbs/20_predictor.ipynb #36bdfaf8
+@patch
+def mark(
+    self: Predictor,
+    text: str,           # one text, without missing
+    level: float=.5,     # probability that a span must reach to count
+) -> list:               # of (start, end, label), in characters
+    "The spans that the model is sure of in one text; raises `DataError` where the run marks no spans."
+    if not self.task.per_token: raise DataError(f'This run predicts {self.task.outcome} and marks no spans.', remedy='Fine-tune with the task Token.')
+    if not text.strip(): return []
+    found = self.predict(pd.DataFrame({self.task.text: [text]}), level=level)
+    return [tuple(span[:3]) for span in found['set'].iloc[0]]
+
 # %% ../../nbs/20_predictor.ipynb #fab5d5f3
 @patch(as_prop=True)
 def model(self: Predictor):
