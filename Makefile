@@ -20,4 +20,4 @@ test: ## install, then check notebooks, package and tests as a change must pass 
 
 lab: ## open JupyterLab on the tour
 	@tools/setup.sh dev
-	@.venv/bin/python -m jupyter lab nbs/90_tour.ipynb
+	@.venv/bin/python -m jupyterlab nbs/90_tour.ipynb $(if $(filter 0,$(shell id -u)),--allow-root)   # `-m jupyter lab` would start the first one on PATH
