@@ -206,6 +206,7 @@ class HtmlRemains(TextRule):
 UNSEEN = '\u00ad\u200b\u2060\ufeff'
 CONTROL = '\x00-\x08\x0e-\x1b\x7f\x80-\x84\x86-\x9f'
 UNSEEN_OR_CONTROL = re.compile(f'[{UNSEEN}{CONTROL}]')
+MICRO = '\u00b5'   # NFKC would make it a Greek letter, and units are written with the sign
 
 # %% ../../nbs/02_cleaning.rules.ipynb #49afd80c
 @dataclass(frozen=True, kw_only=True)
@@ -217,7 +218,7 @@ class UnicodeForms(TextRule):
 
     def fix(self, text):
         if self.unseen: text = UNSEEN_OR_CONTROL.sub('', text)
-        return text if unicodedata.is_normalized(self.form, text) else unicodedata.normalize(self.form, text)
+        return MICRO.join(unicodedata.normalize(self.form, part) for part in text.split(MICRO))
 
 # %% ../../nbs/02_cleaning.rules.ipynb #70cf082e
 ODD_SPACE = '\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000'
