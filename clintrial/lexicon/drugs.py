@@ -6,7 +6,7 @@
 __all__ = ['DRUGS', 'STEMS', 'NO_DRUGS']
 
 # %% ../../nbs/01_lexicon.drugs.ipynb #01981988
-DRUGS = """
+FOR_PAIN = """
 paracetamol | acetaminophen; tylenol | 对乙酰氨基酚
 aspirin | acetylsalicylic acid; asa | 阿司匹林
 ibuprofen | advil; motrin | 布洛芬
@@ -22,6 +22,10 @@ hydrocodone | vicodin | 氢可酮
 fentanyl | | 芬太尼
 codeine | | 可待因
 methadone | | 美沙酮
+""".strip()
+
+# %% ../../nbs/01_lexicon.drugs.ipynb #db8d70f1
+FOR_NERVES = """
 gabapentin | neurontin | 加巴喷丁
 pregabalin | lyrica | 普瑞巴林
 lamotrigine | lamictal | 拉莫三嗪
@@ -59,6 +63,10 @@ levodopa | | 左旋多巴
 donepezil | aricept | 多奈哌齐
 memantine | | 美金刚
 xanomeline | | 
+""".strip()
+
+# %% ../../nbs/01_lexicon.drugs.ipynb #37a7bb35
+FOR_METABOLISM = """
 metformin | glucophage | 二甲双胍
 glimepiride | | 格列美脲
 glipizide | | 格列吡嗪
@@ -71,6 +79,10 @@ liraglutide | victoza | 利拉鲁肽
 semaglutide | ozempic | 司美格鲁肽
 insulin | insulin glargine; lantus | 胰岛素; 甘精胰岛素
 levothyroxine | synthroid | 左甲状腺素
+""".strip()
+
+# %% ../../nbs/01_lexicon.drugs.ipynb #0c02f738
+FOR_HEART = """
 furosemide | lasix | 呋塞米
 torasemide | torsemide | 托拉塞米
 hydrochlorothiazide | hctz | 氢氯噻嗪
@@ -105,6 +117,10 @@ atorvastatin | lipitor | 阿托伐他汀
 simvastatin | zocor | 辛伐他汀
 rosuvastatin | crestor | 瑞舒伐他汀
 ezetimibe | zetia | 依折麦布
+""".strip()
+
+# %% ../../nbs/01_lexicon.drugs.ipynb #268a2f7b
+FOR_AIRWAYS = """
 omeprazole | prilosec | 奥美拉唑
 esomeprazole | nexium | 艾司奥美拉唑
 pantoprazole | protonix | 泮托拉唑
@@ -130,6 +146,10 @@ theophylline | | 茶碱
 cetirizine | zyrtec | 西替利嗪
 loratadine | claritin | 氯雷他定
 diphenhydramine | benadryl | 苯海拉明
+""".strip()
+
+# %% ../../nbs/01_lexicon.drugs.ipynb #21cbdcc7
+FOR_IMMUNITY = """
 methotrexate | mtx | 甲氨蝶呤
 azathioprine | imuran | 硫唑嘌呤
 mesalazine | mesalamine | 美沙拉秦; 美沙拉嗪
@@ -177,6 +197,10 @@ filgrastim | g csf; granulocyte colony stimulating factor | 非格司亭
 erythropoietin | epoetin; epoetin alfa | 促红细胞生成素
 interferon | interferon alfa; peginterferon; interferon alpha | 干扰素
 ribavirin | | 利巴韦林
+""".strip()
+
+# %% ../../nbs/01_lexicon.drugs.ipynb #50662f74
+FOR_INFECTIONS = """
 amoxicillin | | 阿莫西林
 penicillin | | 青霉素
 azithromycin | zithromax | 阿奇霉素
@@ -196,6 +220,10 @@ itraconazole | | 伊曲康唑
 acyclovir | aciclovir | 阿昔洛韦
 oseltamivir | tamiflu | 奥司他韦
 tenofovir | | 替诺福韦
+""".strip()
+
+# %% ../../nbs/01_lexicon.drugs.ipynb #454ea020
+FOR_OTHERS = """
 isotretinoin | accutane | 异维A酸
 tretinoin | | 维A酸
 finasteride | propecia | 非那雄胺
@@ -215,6 +243,9 @@ sibutramine | | 西布曲明
 orlistat | xenical | 奥利司他
 placebo | | 安慰剂
 """.strip()
+
+# %% ../../nbs/01_lexicon.drugs.ipynb #9ea2af22
+DRUGS = '\n'.join((FOR_PAIN, FOR_NERVES, FOR_METABOLISM, FOR_HEART, FOR_AIRWAYS, FOR_IMMUNITY, FOR_INFECTIONS, FOR_OTHERS))
 
 # %% ../../nbs/01_lexicon.drugs.ipynb #8cc2e4a8
 STEMS = ('mab', 'tinib', 'ciclib', 'parib', 'zomib', 'rafenib', 'degib', 'statin', 'pril', 'prilat', 'sartan', 'olol', 'dipine', 'prazole', 'tidine', 'gliptin', 'gliflozin', 'glutide', 'glitazone', 'xaban', 'gatran', 'grel',

@@ -82,7 +82,7 @@ anaphylaxis | - | anaphylaxis; anaphylactic reaction; anaphylactic shock | 过�
 """.strip()
 
 # %% ../../nbs/01_lexicon.findings.ipynb #730ba8a0
-CONDITIONS = """
+OF_HEART = """
 hypertension | - | hypertension; high blood pressure; arterial hypertension | 高血压
 pulmonary hypertension | - | pulmonary hypertension; pulmonary arterial hypertension; chronic thromboembolic pulmonary hypertension; pah | 肺动脉高压
 portal hypertension | K76.6 | portal hypertension | 门静脉高压; 门脉高压
@@ -100,6 +100,10 @@ transient ischaemic attack | - | transient ischemic attack; transient ischaemic 
 pulmonary embolism | I26 | pulmonary embolism; pulmonary embolus | 肺栓塞
 deep vein thrombosis | - | deep vein thrombosis; deep venous thrombosis; dvt | 深静脉血栓
 thromboembolism | - | thromboembolism; venous thromboembolism; thromboembolic event | 血栓栓塞
+""".strip()
+
+# %% ../../nbs/01_lexicon.findings.ipynb #9139782b
+OF_METABOLISM = """
 type 1 diabetes | E10 | type 1 diabetes; type 1 diabetes mellitus; type i diabetes; insulin dependent diabetes mellitus; t1dm | 1型糖尿病
 type 2 diabetes | E11 | type 2 diabetes; type 2 diabetes mellitus; type ii diabetes; type ii diabetes mellitus; t2dm | 2型糖尿病
 diabetes | - | diabetes; diabetes mellitus; diabetic | 糖尿病
@@ -111,6 +115,10 @@ dyslipidaemia | E78 | dyslipidemia; dyslipidaemia; hyperlipidemia; hyperlipidaem
 hypothyroidism | - | hypothyroidism | 甲状腺功能减退
 hyperthyroidism | E05 | hyperthyroidism; thyrotoxicosis | 甲状腺功能亢进; 甲亢
 gout | M10 | gout; gouty arthritis; podagra | 痛风; 痛风性关节炎
+""".strip()
+
+# %% ../../nbs/01_lexicon.findings.ipynb #4a83f057
+OF_LUNGS = """
 asthma | J45 | asthma; bronchial asthma; exercise induced asthma | 哮喘; 支气管哮喘
 COPD | J44 | copd; chronic obstructive pulmonary disease; chronic obstructive lung disease | 慢性阻塞性肺疾病; 慢阻肺
 interstitial lung disease | - | interstitial lung disease; pulmonary fibrosis; idiopathic pulmonary fibrosis; pneumonitis | 间质性肺疾病; 间质性肺病; 肺纤维化
@@ -127,6 +135,10 @@ HIV infection | - | hiv; hiv infection; human immunodeficiency virus; AIDS; acqu
 hepatitis B | - | hepatitis b; hbv; hepatitis b virus | 乙型肝炎; 乙肝
 hepatitis C | - | hepatitis c; hcv; hepatitis c virus | 丙型肝炎; 丙肝
 hepatitis | - | hepatitis | 肝炎
+""".strip()
+
+# %% ../../nbs/01_lexicon.findings.ipynb #583cfd12
+OF_ORGANS = """
 cirrhosis | K74 | cirrhosis; liver cirrhosis; hepatic cirrhosis | 肝硬化
 liver disease | - | liver disease; hepatic disease; hepatic impairment; liver failure; hepatic insufficiency | 肝病; 肝功能不全; 肝功能损害
 pancreatitis | - | pancreatitis | 胰腺炎
@@ -139,6 +151,10 @@ Crohn's disease | K50 | crohn's disease; crohn disease; crohns disease | 克罗�
 ulcerative colitis | K51 | ulcerative colitis | 溃疡性结肠炎
 inflammatory bowel disease | - | inflammatory bowel disease; ibd | 炎症性肠病
 irritable bowel syndrome | K58 | irritable bowel syndrome; ibs | 肠易激综合征
+""".strip()
+
+# %% ../../nbs/01_lexicon.findings.ipynb #63fe6e48
+OF_JOINTS = """
 rheumatoid arthritis | - | rheumatoid arthritis | 类风湿关节炎; 类风湿性关节炎
 osteoarthritis | - | osteoarthritis; degenerative joint disease | 骨关节炎
 arthritis | - | arthritis | 关节炎
@@ -151,6 +167,10 @@ atopic dermatitis | L20 | atopic dermatitis; eczema; atopic eczema | 特应性�
 acne | L70 | acne | 痤疮
 osteoporosis | - | osteoporosis; low bone density; osteopenia; osteoporotic fracture | 骨质疏松; 骨质疏松症; 骨密度降低
 fracture | - | fracture; bone fracture | 骨折
+""".strip()
+
+# %% ../../nbs/01_lexicon.findings.ipynb #6d1212e1
+OF_NERVES = """
 migraine | G43 | migraine; migraine with aura; migraine headache | 偏头痛; 先兆偏头痛
 epilepsy | G40 | epilepsy; seizure disorder | 癫痫
 Parkinson's disease | G20 | parkinson's disease; parkinson disease; parkinsonism | 帕金森病
@@ -167,6 +187,10 @@ alcohol abuse | - | alcohol abuse; alcoholism; alcohol dependence; alcohol use d
 drug abuse | - | drug abuse; substance abuse; drug dependence; substance use disorder; illicit drug use | 药物滥用; 吸毒
 pregnancy | - | pregnancy; pregnant; pregnant women | 妊娠; 怀孕; 孕妇
 breastfeeding | - | breastfeeding; breast feeding; lactating; lactation; nursing | 哺乳; 哺乳期
+""".strip()
+
+# %% ../../nbs/01_lexicon.findings.ipynb #2c75aaf7
+OF_BLOOD = """
 anaemia | - | anemia; anaemia; anemic | 贫血
 neutropenia | - | neutropenia; febrile neutropenia | 中性粒细胞减少; 中性粒细胞减少症
 leukopenia | - | leukopenia; leucopenia | 白细胞减少; 白细胞减少症
@@ -176,6 +200,10 @@ coagulopathy | - | coagulopathy; bleeding disorder; bleeding diathesis; coagulat
 hypokalaemia | E87.6 | hypokalemia; hypokalaemia | 低钾血症
 hyponatraemia | - | hyponatremia; hyponatraemia | 低钠血症
 dehydration | - | dehydration; dehydrated | 脱水
+""".strip()
+
+# %% ../../nbs/01_lexicon.findings.ipynb #f88b4ccb
+OF_TUMOURS = """
 cancer | - | cancer; malignancy; malignancies; malignant tumor; malignant tumour; malignant neoplasm; carcinoma; malignant disease | 恶性肿瘤; 癌症
 solid tumour | - | solid tumor; solid tumour; advanced solid tumor | 实体瘤; 实体肿瘤
 breast cancer | C50 | breast cancer; breast carcinoma | 乳腺癌
@@ -209,6 +237,9 @@ surgery | - | surgery; major surgery; surgical procedure | 手术; 大手术
 radiotherapy | - | radiotherapy; radiation therapy; irradiation | 放疗; 放射治疗
 chemotherapy | - | chemotherapy; cytotoxic chemotherapy; systemic chemotherapy | 化疗; 化学治疗
 """.strip()
+
+# %% ../../nbs/01_lexicon.findings.ipynb #2592c3b3
+CONDITIONS = '\n'.join((OF_HEART, OF_METABOLISM, OF_LUNGS, OF_ORGANS, OF_JOINTS, OF_NERVES, OF_BLOOD, OF_TUMOURS))
 
 # %% ../../nbs/01_lexicon.findings.ipynb #a66f2dc1
 MEASURES = """
