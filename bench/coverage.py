@@ -44,7 +44,8 @@ def halves(values, low: str, high: str) -> np.ndarray:
 
 def simulated(target, make_task, quick: bool):
     "A simulated trial with one of its outcomes as the target."
-    from clintrial.simulate import SEVERITY, simulate_trial
+    from clintrial.causal import SEVERITY
+    from clintrial.simulate import simulate_trial
     task = make_task(SEVERITY)
     trial = simulate_trial(n=2_200 if quick else 20_000, seed=7)
     schema = replace(trial.data.schema, target=target)
