@@ -187,3 +187,14 @@ def test_a_record_is_read_when_it_is_asked_for(place):
     records = read_records(write(place, 'stream.jsonl', f'{json.dumps(RECORD)}\n{{"protocol'))
     assert next(records).study == RECORD
     with pytest.raises(DataError, match='line 2'): next(records)
+
+
+def test_an_identifier_that_is_a_list_loses_nothing_else(place):
+    "Found by the test above: a list in place of a group's identifier ended the whole reading."
+    measure = {'title': 'Age', 'classes': [{'categories': [{'measurements': [{'groupId': 'BG000', 'value': '61'}]}]}]}
+    results = {'baselineCharacteristicsModule': {'groups': [{'id': 'BG000', 'title': 'Drug'}], 'measures': [measure]}}
+    record = {**copy.deepcopy(RECORD), 'resultsSection': results}
+    whole = read_results(write(place, 'sound.json', json.dumps(record)))
+    results['baselineCharacteristicsModule']['groups'][0]['id'] = measure['classes'][0]['categories'][0]['measurements'][0]['groupId'] = []
+    tables = read_results(write(place, 'odd.json', json.dumps(record)))
+    assert (len(tables.groups), len(tables.baseline)) == (len(whole.groups), len(whole.baseline)) == (1, 1)

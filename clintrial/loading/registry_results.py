@@ -25,8 +25,8 @@ def bounded(
 
 # %% ../../nbs/00_loading.registry_results.ipynb #61373fd5
 def titles(groups: list) -> dict:
-    "Group → its title."
-    return {group.get('id'): group.get('title') for group in groups if isinstance(group, dict)}
+    "Group, as text, → its title: a broken record may hold anything in place of an identifier."
+    return {str(group.get('id')): group.get('title') for group in groups if isinstance(group, dict)}
 
 # %% ../../nbs/00_loading.registry_results.ipynb #c5a463ae
 def dictionaries(found) -> list:
@@ -54,7 +54,7 @@ def flow_rows(study: dict, nct_id) -> Iterator[dict]:
             for step in dictionaries(period.get(steps)):
                 for count in dictionaries(step.get(counted)):
                     yield {'nct_id': nct_id, 'period': period.get('title'), 'kind': kind, 'step': step.get('type'), 'group_id': count.get('groupId'),
-                           'group': names.get(count.get('groupId')), 'participants': number(count.get('numSubjects')), 'comment': count.get('comment')}
+                           'group': names.get(str(count.get('groupId'))), 'participants': number(count.get('numSubjects')), 'comment': count.get('comment')}
 
 # %% ../../nbs/00_loading.registry_results.ipynb #5d6b23e0
 def analysed(
@@ -80,7 +80,7 @@ def value_rows(
         for category in dictionaries(found.get('categories')):
             for value in dictionaries(category.get('measurements')):
                 group_id = value.get('groupId')
-                yield {'class': found.get('title'), 'category': category.get('title'), 'group_id': group_id, 'group': names.get(group_id),
+                yield {'class': found.get('title'), 'category': category.get('title'), 'group_id': group_id, 'group': names.get(str(group_id)),
                        'value_text': made_of(value.get('value'), None), 'value': number(value.get('value')), 'spread': number(value.get('spread')),
                        'lower': number(value.get('lowerLimit')), 'upper': number(value.get('upperLimit')),
                        'analysed': analysed(group_id, unit, found.get('denoms'), measure.get('denoms'), denoms), 'comment': value.get('comment')}
@@ -130,7 +130,7 @@ def analysis_rows(study: dict, nct_id) -> Iterator[dict]:
             sign, p_value = bounded(row.get('p_text'))
             row |= {name: number(row.get(name)) for name in ('estimate', 'ci_percent', 'ci_lower', 'ci_upper', 'dispersion_value')}
             yield {'nct_id': nct_id, 'outcome': place, 'title': outcome.get('title'), 'analysis': order, **row, 'p_sign': sign, 'p_value': p_value,
-                   'group_ids': ' | '.join(map(str, ids)) or None, 'groups': ' | '.join(str(names.get(name) or name) for name in ids) or None}
+                   'group_ids': ' | '.join(map(str, ids)) or None, 'groups': ' | '.join(str(names.get(str(name)) or name) for name in ids) or None}
 
 # %% ../../nbs/00_loading.registry_results.ipynb #9fa17d96
 def event_rows(study: dict, nct_id) -> Iterator[dict]:
@@ -141,7 +141,7 @@ def event_rows(study: dict, nct_id) -> Iterator[dict]:
         for place, event in enumerate(dictionaries(module.get(f'{kind.lower()}Events')), 1):
             for counts in dictionaries(event.get('stats')):
                 yield {'nct_id': nct_id, 'kind': kind, 'event': place, 'term': event.get('term'), 'organ_system': event.get('organSystem'),
-                       'vocabulary': event.get('sourceVocabulary'), 'assessment': worded(event.get('assessmentType')), 'group_id': counts.get('groupId'), 'group': names.get(counts.get('groupId')),
+                       'vocabulary': event.get('sourceVocabulary'), 'assessment': worded(event.get('assessmentType')), 'group_id': counts.get('groupId'), 'group': names.get(str(counts.get('groupId'))),
                        'events': number(counts.get('numEvents')), 'affected': number(counts.get('numAffected')), 'at_risk': number(counts.get('numAtRisk')),
                        'notes': event.get('notes')}
 

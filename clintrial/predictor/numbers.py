@@ -23,8 +23,9 @@ class NumberCalibration(Calibration):
         reach = conformal_quantile(self.scores, level)*distribution[:, 1]
         low, high = distribution[:, 0] - reach, distribution[:, 0] + reach
         nothing = (low <= self.range[0]) & (high >= self.range[1])
-        return self.finished(self.task.frame(distribution, index).assign(low=low, high=high), None,
-                             (nothing, 'the interval holds the whole range of the calibration cases'), level=level)
+        frame = self.task.frame(distribution, index).assign(low=low, high=high)
+        if self.task.limits: frame[['prediction', 'low', 'high']] = frame[['prediction', 'low', 'high']].clip(*self.task.limits)
+        return self.finished(frame, None, (nothing, 'the interval holds the whole range of the calibration cases'), level=level)
 
     def covered(self, targets, frame):
         return ((frame['low'] <= targets) & (targets <= frame['high'])).to_numpy(float), np.ones(len(frame))

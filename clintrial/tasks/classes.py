@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..loading import DataError
-from .base import Task, deep_tuple, wide
+from .base import Task, deep_tuple, one_each, wide
 from .checks import class_codes, class_values, shown
 
 # %% ../../nbs/10_tasks.classes.ipynb #8722d815
@@ -246,3 +246,42 @@ class Pair(ClassTask):
 
     def arrange(self, values): return self.classes or tuple(values)
     def log_probability(self, logits): return functional.log_softmax(logits, dim=-1)
+
+# %% ../../nbs/10_tasks.classes.ipynb #d001ec7f
+@patch
+def class_place(
+    self: ClassTask,
+    target,         # a class
+) -> int:           # its place in `classes`
+    "Where a class stands; raises `DataError` for one that there is not."
+    for place, name in enumerate(self.classes):
+        if target == name or str(target) == str(name): return place
+    raise DataError(f'There is no class {shown(target)}.', column=self.target, remedy=f"Known are: {', '.join(map(shown, self.classes))}.")
+
+
+@patch
+def explained(
+    self: ClassTask,
+    logits: Tensor,   # (n, n_outputs)
+    target=None,      # a class, or a list with one a case; None: the predicted one
+) -> Tensor:          # (n,)
+    "Log-odds of a class against all others."
+    log_probability = self.log_probability(wide(logits))
+    targets = self.predicted_target(logits.detach().cpu().numpy()) if target is None else one_each(target, len(log_probability))
+    chosen = functional.one_hot(torch.tensor([self.class_place(one) for one in targets], device=logits.device), len(self.classes)).bool()
+    return log_probability[chosen] - log_probability.masked_fill(chosen, -torch.inf).logsumexp(1)
+
+
+@patch
+def predicted_target(
+    self: ClassTask,
+    logits: np.ndarray,  # (n, n_outputs)
+) -> list:               # (n,) classes
+    "The predicted class of each case."
+    return self.point(self.decode(logits)).tolist()
+
+
+@patch
+def explained_name(self: ClassTask, target=None) -> str:
+    "The log-odds of a class, in words."
+    return 'log-odds of the predicted class' if target is None else f"log-odds of '{self.classes[self.class_place(target)]}'"

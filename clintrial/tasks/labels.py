@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..loading import DataError
-from .base import wide
-from .checks import class_codes
+from .base import one_each, wide
+from .checks import class_codes, shown
 from .classes import Weighted, weighted_losses, weights_of
 
 # %% ../../nbs/10_tasks.labels.ipynb #4dda051d
@@ -109,3 +109,36 @@ def point(
 ) -> pd.Series:                # (n,) tuples of names, possibly empty
     "The labels that are more probable than not."
     return pd.Series([tuple(name for name, p in zip(self.targets, row) if p >= .5) for row in np.asarray(distribution)], name='prediction', dtype=object)
+
+# %% ../../nbs/10_tasks.labels.ipynb #146e2ed5
+@patch
+def label_place(
+    self: Multilabel,
+    target: str,    # a label
+) -> int:
+    "Where a label stands; raises `DataError` for one that there is not."
+    if target not in self.targets: raise DataError(f'There is no label {shown(target)}.', remedy=f"Known are: {', '.join(self.targets)}.")
+    return self.targets.index(target)
+
+
+@patch
+def explained(
+    self: Multilabel,
+    logits: Tensor,   # (n, K)
+    target=None,      # a label, or a list with one a case; None: the most probable
+) -> Tensor:          # (n,)
+    "Log-odds of a label."
+    targets = self.predicted_target(logits.detach().cpu().numpy()) if target is None else one_each(target, len(logits))
+    return wide(logits).gather(1, torch.tensor([[self.label_place(one)] for one in targets], device=logits.device))[:, 0]
+
+
+@patch
+def predicted_target(self: Multilabel, logits: np.ndarray) -> list:
+    "The most probable label of each case."
+    return [self.targets[place] for place in np.asarray(logits).argmax(1)]
+
+
+@patch
+def explained_name(self: Multilabel, target=None) -> str:
+    "The log-odds of a label, in words."
+    return 'log-odds of the most probable label' if target is None else f"log-odds of '{target}'"

@@ -115,3 +115,25 @@ def choose(
     "The median level: it is off by the fewest levels on average."
     above = 1 - np.asarray(distribution).cumsum(1)[:, :-1]
     return (above >= .5).sum(1)
+
+# %% ../../nbs/10_tasks.levels.ipynb #24fbcd92
+@patch
+def explained(
+    self: Ordinal,
+    logits: Tensor,   # (n, K − 1)
+    target=None,      # not used: one score serves all levels
+) -> Tensor:          # (n,)
+    "The latent score, counted from the middle of the thresholds."
+    return wide(logits).mean(-1)
+
+
+@patch
+def predicted_target(self: Ordinal, logits: np.ndarray) -> list:
+    "One score serves all levels, so there is no target."
+    return [None] * len(logits)
+
+
+@patch
+def explained_name(self: Ordinal, target=None) -> str:
+    "The score's direction, in words."
+    return f"latent score towards '{self.order[-1]}'" if self.order else 'latent score'

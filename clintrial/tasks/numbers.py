@@ -41,6 +41,7 @@ class Regression(Task):
     target: str        # target column
     mean: float = 0.   # of the training split, learned by `fit`
     scale: float = 1.  # standard deviation of the training split, learned by `fit`
+    limits: tuple = () # lowest and highest value of the scale, where it has ends: (1, 10)
 
     kind = 'regression'
     outcome = 'number'
@@ -54,8 +55,30 @@ class Regression(Task):
     def columns(self) -> tuple: return (self.target,)
 
     def head(self, width, dropout=0.): return MeanAndVariance(width, dropout)
-    def encode(self, frame): return finite_numbers(frame, self.target).astype(np.float32)
+    def encode(self, frame): return self.on_scale(finite_numbers(frame, self.target), frame.index).astype(np.float32)
     def point(self, distribution): return pd.Series(np.asarray(distribution)[:, 0], name='prediction')
+
+# %% ../../nbs/10_tasks.numbers.ipynb #c4516a76
+@patch
+def check(self: Regression):
+    "Raises `DataError` where the limits are no two numbers in order."
+    if self.limits and not (len(self.limits) == 2 and np.isfinite(self.limits).all() and self.limits[0] < self.limits[1]):
+        raise DataError(f"The limits {self.limits} of '{self.target}' are no scale.", column=self.target, remedy='Give the lowest and the highest value, as in limits=(1, 10).')
+
+
+@patch
+def on_scale(
+    self: Regression,
+    numbers: np.ndarray,  # (n,) original units
+    index,                # labels of the cases
+) -> np.ndarray:
+    "The numbers as they are; raises `DataError` naming the first row beyond the limits."
+    beyond = (numbers < self.limits[0]) | (numbers > self.limits[1]) if self.limits else np.zeros(len(numbers), bool)
+    if beyond.any():
+        row = index[beyond.argmax()]
+        raise DataError(f"Column '{self.target}', row {row!r}: {numbers[beyond.argmax()]:g} is not on the scale from {self.limits[0]:g} to {self.limits[1]:g}.",
+                        column=self.target, row=row, remedy='Correct the value, or the limits.')
+    return numbers
 
 # %% ../../nbs/10_tasks.numbers.ipynb #86c118fa
 @patch
@@ -122,3 +145,25 @@ def temper(
     "The same mean with a wider or narrower standard deviation."
     if not isinstance(logits, Tensor): return logits + np.array([0., 2.]) * np.log(temperature)
     return logits + torch.tensor([0., 2.]).to(logits) * torch.as_tensor(temperature).to(logits).log()
+
+# %% ../../nbs/10_tasks.numbers.ipynb #9bd771bf
+@patch
+def explained(
+    self: Regression,
+    logits: Tensor,   # (n, 2)
+    target=None,      # not used
+) -> Tensor:          # (n,) in the target's unit
+    "The predicted mean."
+    return wide(logits)[..., 0] * self.scale + self.mean
+
+
+@patch
+def explained_name(self: Regression, target=None) -> str:
+    "The mean, in words."
+    return f"predicted mean of '{self.target}'"
+
+
+@patch(as_prop=True)
+def explained_unit(self: Regression) -> float:
+    "The training split's standard deviation."
+    return self.scale

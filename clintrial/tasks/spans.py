@@ -198,3 +198,52 @@ def frame(
     "One row a case: its spans, and the probability of each."
     table = pd.DataFrame({'prediction': self.point(distribution), 'p_spans': pd.Series([[span[3] for span in case] for case in distribution], dtype=object)})
     return table if index is None else table.set_axis(pd.Index(index), axis=0)
+
+# %% ../../nbs/10_tasks.spans.ipynb #6f6c767f
+@patch
+def asked(
+    self: Token,
+    target,          # a label, or (start, end, label)
+) -> tuple:          # (label's place, span or None)
+    "The label and the span of a target; raises `DataError` for a label that there is not."
+    label, span = (target[2], (int(target[0]), int(target[1]))) if isinstance(target, (tuple, list)) else (target, None)
+    if label not in self.labels: raise DataError(f'There is no label {shown(label)}.', remedy=f"Known are: {', '.join(self.labels)}.")
+    return self.labels.index(label), span
+
+
+@patch
+def explained(
+    self: Token,
+    logits: Tensor,   # (tokens, n_outputs) of one case
+    target,           # a label, or (start, end, label) in characters
+    starts=None,      # (tokens,) first character of each token; needed for a span
+    ends=None,        # (tokens,) character after its last
+) -> Tensor:          # a scalar
+    "Log-odds of a label: of the strongest mention, or over one span; raises `DataError` for a span that holds no token."
+    place, span = self.asked(target)
+    logits = wide(logits)
+    chosen = torch.zeros(self.n_outputs, dtype=torch.bool, device=logits.device)
+    chosen[2 * place + 1:2 * place + 3] = True
+    scores = logits[:, chosen].logsumexp(1) - logits[:, ~chosen].logsumexp(1)
+    if span is None: return scores.logsumexp(0)
+    inside = (np.asarray(starts) < span[1]) & (np.asarray(ends) > span[0])
+    if not inside.any(): raise DataError('The span that is to be explained holds no token that the model reads.', remedy='Take a span of the text as it stands in the table.')
+    return scores[torch.as_tensor(inside, device=logits.device)].mean()
+
+# %% ../../nbs/10_tasks.spans.ipynb #b95d7da7
+@patch
+def predicted_target(
+    self: Token,
+    logits,          # n arrays (tokens, n_outputs)
+) -> list:           # (n,) labels
+    "The label of the strongest mention of each case."
+    strongest = lambda case: np.max(np.asarray(case)[:, 1:], axis=0, initial=-np.inf).argmax() // 2
+    return [self.labels[strongest(case)] for case in logits]
+
+
+@patch
+def explained_name(self: Token, target=None) -> str:
+    "The log-odds of a label, in words."
+    if target is None: return 'log-odds of the strongest mention'
+    place, span = self.asked(target)
+    return f"log-odds of '{self.labels[place]}' " + ('at its strongest mention' if span is None else f'in the span from {span[0]} to {span[1]}')

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..loading import DataError
-from .base import Task, wide
+from .base import Task, one_each, wide
 from .checks import class_codes, finite_numbers
 
 # %% ../../nbs/10_tasks.survival.ipynb #410fbf67
@@ -142,3 +142,32 @@ def point(
     share = (above - .5) / np.maximum(above - below, 1e-12)
     median = times[after - 1] + share * (times[after] - times[after - 1])
     return pd.Series(np.where(reached.any(1), median, np.inf), name='prediction')
+
+# %% ../../nbs/10_tasks.survival.ipynb #dff64d3e
+@patch
+def intervals_until(
+    self: Survival,
+    horizon=None,    # in the unit of `time`; None: the last interval's end
+) -> int:            # how many intervals
+    "Intervals up to and with the one that holds the horizon; raises `DataError` for none."
+    if horizon is None: return len(self.times)
+    if not float(horizon) > 0: raise DataError(f'The horizon is {horizon!r}.', remedy='Give a time after the start of follow-up.')
+    return min(int(np.searchsorted(self.times, float(horizon))) + 1, len(self.times))
+
+
+@patch
+def explained(
+    self: Survival,
+    logits: Tensor,   # (n, T)
+    target=None,      # a horizon in the unit of `time`, or a list with one a case
+) -> Tensor:          # (n,)
+    "Cumulative hazard up to the horizon."
+    until = torch.tensor([self.intervals_until(one) for one in one_each(target, len(logits))], device=logits.device)
+    counted = torch.arange(logits.shape[1], device=logits.device) < until[:, None]
+    return (functional.softplus(wide(logits)) * counted).sum(1)
+
+
+@patch
+def explained_name(self: Survival, target=None) -> str:
+    "The cumulative hazard, in words."
+    return f'cumulative hazard up to {self.times[self.intervals_until(target) - 1]:g}' if self.times else 'cumulative hazard'
