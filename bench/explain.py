@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from captum.attr import LayerIntegratedGradients
 from scipy.stats import spearmanr
