@@ -1,7 +1,7 @@
 # Each target says what it does: make help
 SHELL = bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab
+.PHONY: help demo test lab app
 
 # Variables typed after `make demo` reach the demo as options, untouched by make and by the shell.
 given := $(filter-out PYTHON,$(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name))))
@@ -21,3 +21,7 @@ test: ## install, then check notebooks, package and tests as a change must pass 
 lab: ## open JupyterLab on the tour
 	@tools/setup.sh dev
 	@.venv/bin/python -m jupyterlab nbs/90_tour.ipynb $(if $(filter 0,$(shell id -u)),--allow-root)   # `-m jupyter lab` would start the first one on PATH
+
+app: ## serve the panels as a web page on this machine alone (PORT=)
+	@tools/setup.sh dev
+	@tools/app.sh

@@ -39,8 +39,13 @@ def splits_for(data, seed: int, rows: int) -> Splits:
     outer = data.split(fractions=(.45, .15, .15, .25), seed=0)
     pool = data.take([*outer.train.ids, *outer.validation.ids, *outer.calibration.ids])
     inner = pool.split(fractions=(.8, .1, .05, .05), seed=seed)
-    train = inner.train.take(inner.train.ids[:rows]) if rows else inner.train
-    return Splits(train, inner.validation, inner.calibration, outer.test.take(outer.test.ids[:1000]), {'by': 'fixed test part', 'seed': seed})
+    return Splits(drawn(inner.train, rows), inner.validation, inner.calibration, drawn(outer.test, 1000), {'by': 'fixed test part', 'seed': seed})
+
+
+def drawn(data, most: int):
+    "At most so many cases, the same in every run, drawn at random: files are sorted, often by their label."
+    if not most or len(data) <= most: return data
+    return data.take(np.random.default_rng(0).choice(data.ids, most, replace=False))
 
 
 def one_run(name: str, seed: int, recipe: str, rows: int) -> pd.DataFrame:

@@ -295,6 +295,7 @@ def fit(
     with disk_errors_told(self.folder.name):
         if writes: self.begin_folder()
         before = self.before(encoded) if opponents and self.config.probe else {}
+        if opponents: self.write_references(baselines, before, encoded['validation'])
         trainer = self.train(encoded['train'], encoded['validation'], resume)
         if writes: self.finish(trainer, encoded, baselines, before)
     self.agreed('finished')
@@ -340,6 +341,10 @@ def tidy(self: FineTuner):
     "Sweep away what a killed training left: half a checkpoint, a damaged one, its cache."
     sweep(self.folder/'checkpoints')
     for cache in self.folder.glob('.frozen-*'): shutil.rmtree(cache, ignore_errors=True)
+    whole, lines = self.folder/'history.parquet', self.folder/'history.jsonl'
+    if whole.exists() and not lines.exists():   # of a run that was stopped: the rows before the stop stay part of it
+        rows = [{name: value for name, value in row.items() if value == value} for row in pd.read_parquet(whole).to_dict('records')]
+        lines.write_text(''.join(json.dumps(row) + '\n' for row in rows), encoding='utf-8')
 
 
 @patch
@@ -478,6 +483,15 @@ def before(self: FineTuner, encoded: dict) -> dict:   # split -> distribution
     vectors = {name: self.model.document_vectors(part) for name, part in encoded.items()}
     probe = Probe.fit(self.model.task, vectors['train'], encoded['train'].targets, vectors['validation'], encoded['validation'].targets)
     return {name: probe.distribution(self.model.task, vectors[name]) for name in PARTS[1:]}
+
+
+@patch
+def write_references(self: FineTuner, baselines: Baselines, before: dict, validation: EncodedData):
+    "What the opponents reach on validation by the deciding metric: the lines that a training is compared with while it runs."
+    metric = self.config.metric or self.model.task.headline
+    said = {name: baselines.distribution(name, self.splits.validation) for name in baselines.names} | ({PROBE: before['validation']} if before else {})
+    found = {name: evaluate(self.model.task, validation.targets, distribution, metrics=(metric,), n_resamples=300)[metric] for name, distribution in said.items()}
+    self.write_json('references.json', [{'model': name, 'metric': metric, 'estimate': one.estimate, 'low': one.low, 'high': one.high} for name, one in found.items() if np.isfinite(one.estimate)])
 
 
 @patch

@@ -31,7 +31,7 @@ EDIT = ROOT/'.edit'   # ignored by git: the notebook is the only source
 
 NO_METADATA = {'jupytext': {'notebook_metadata_filter': '-all', 'cell_metadata_filter': '-all'}}
 KERNEL = {'kernelspec': {'display_name': 'python3', 'language': 'python', 'name': 'python3'}}
-STILL_CHARTS = 'import altair; altair.renderers.enable("png", scale_factor=2); del altair'
+STILL_CHARTS = 'from clintrial.drawing import enable_renderer; enable_renderer(); del enable_renderer'   # as a user sees them
 LIVE_CHART = 'application/vnd.vegalite.v5+json', 'image/svg+xml'
 LIVE_VIEW = 'application/vnd.jupyter.widget-view+json'
 

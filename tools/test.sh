@@ -33,7 +33,11 @@ fi
 
 say notebooks run from top to bottom
 flags=$(python -c 'import torch; print("slow gpu" if torch.cuda.is_available() else "slow")')
-limited 3000 nbdev_test --n_workers 1 --timing --flags "$flags"
+limited 3000 nbdev_test --n_workers 2 --timing --flags "$flags"
 
 say the package works as users import it
-limited 3000 python -m pytest tests
+limited 3000 python -m pytest -n 2 --dist loadfile --ignore tests/browser --durations 15 tests
+
+say the panels work in a browser
+tools/browser.sh
+limited 1200 python -m pytest --durations 5 tests/browser

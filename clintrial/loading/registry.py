@@ -127,7 +127,7 @@ def read_records(
     seen = {}
     for document in documents(Path(path)):
         for study in parse_document(document):
-            nct_id = at(study, 'protocolSection.identificationModule.nctId')
+            nct_id = str(at(study, 'protocolSection.identificationModule.nctId') or '')
             if repeated == 'error' and nct_id and nct_id in seen:
                 raise DataError(f'{nct_id} comes twice: in {seen[nct_id]} and in {document.name}.', column='nct_id', remedy="Remove one, or read with repeated='keep'.")
             seen[nct_id] = document.name

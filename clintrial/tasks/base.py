@@ -168,6 +168,12 @@ def explained_name(
     return 'first output'
 
 
+@patch(as_prop=True)
+def explained_targets(self: Task) -> list:
+    "What a reader may ask an explanation of, besides what is predicted."
+    return []
+
+
 @patch
 def predicted_target(
     self: Task,

@@ -285,3 +285,9 @@ def predicted_target(
 def explained_name(self: ClassTask, target=None) -> str:
     "The log-odds of a class, in words."
     return 'log-odds of the predicted class' if target is None else f"log-odds of '{self.classes[self.class_place(target)]}'"
+
+
+@patch(as_prop=True)
+def explained_targets(self: ClassTask) -> list:
+    "Each class."
+    return list(self.classes)

@@ -142,3 +142,9 @@ def predicted_target(self: Multilabel, logits: np.ndarray) -> list:
 def explained_name(self: Multilabel, target=None) -> str:
     "The log-odds of a label, in words."
     return 'log-odds of the most probable label' if target is None else f"log-odds of '{target}'"
+
+
+@patch(as_prop=True)
+def explained_targets(self: Multilabel) -> list:
+    "Each label."
+    return list(self.targets)

@@ -137,3 +137,9 @@ def predicted_target(self: Ordinal, logits: np.ndarray) -> list:
 def explained_name(self: Ordinal, target=None) -> str:
     "The score's direction, in words."
     return f"latent score towards '{self.order[-1]}'" if self.order else 'latent score'
+
+
+@patch(as_prop=True)
+def explained_targets(self: Ordinal) -> list:
+    "None: one score serves all levels."
+    return []

@@ -247,3 +247,9 @@ def explained_name(self: Token, target=None) -> str:
     if target is None: return 'log-odds of the strongest mention'
     place, span = self.asked(target)
     return f"log-odds of '{self.labels[place]}' " + ('at its strongest mention' if span is None else f'in the span from {span[0]} to {span[1]}')
+
+
+@patch(as_prop=True)
+def explained_targets(self: Token) -> list:
+    "The strongest mention of each label."
+    return list(self.labels)

@@ -171,3 +171,9 @@ def explained(
 def explained_name(self: Survival, target=None) -> str:
     "The cumulative hazard, in words."
     return f'cumulative hazard up to {self.times[self.intervals_until(target) - 1]:g}' if self.times else 'cumulative hazard'
+
+
+@patch(as_prop=True)
+def explained_targets(self: Survival) -> list:
+    "The end of each interval."
+    return list(self.times)

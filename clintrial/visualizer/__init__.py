@@ -10,17 +10,18 @@ __all__ = ['Drawing', 'GRID_OF_RATES', 'KNOWN_INTERVAL', 'RECALLS', 'area_under'
            'coverage_by_subgroup', 'curve_rows', 'decision_curve', 'density', 'diagonal', 'disease_trend',
            'document_heatmap', 'drift_chart', 'dropout_curve', 'enable_renderer', 'entries', 'error_words',
            'first_rows', 'forest_plot', 'group_sequential', 'histograms_by_arm', 'history_columns', 'imputation_trace',
-           'interval_widths', 'is_one_distribution', 'kaplan_meier', 'kernel_view', 'linked', 'loss_chart',
-           'loss_panel', 'loss_sentence', 'love_plot', 'many_class_chart', 'many_runs', 'mean_by_group', 'mean_marks',
-           'memory_over_time', 'metric_panel', 'metric_rows', 'missing_patterns', 'missing_share', 'missingness_matrix',
-           'model_comparison', 'net_benefit', 'number_chart', 'on_dark', 'operator_time', 'padded',
-           'patient_distribution', 'patient_flow', 'patient_row', 'peak_share', 'pooled_effect', 'precision_at',
-           'precision_recall_curve', 'predicted_observed', 'probability_counts', 'rate_panel', 'readable',
-           'reliability_diagram', 'reliability_groups', 'reliability_sentence', 'reliance_bars', 'resampled',
-           'roc_curve', 'roc_points', 'save', 'score_counts', 'sensitivity_at', 'set_size_rows', 'set_sizes',
-           'set_words', 'spider', 'standardised_differences', 'step_axis', 'subgroup_calibration', 'subgroup_rows',
-           'survival_chart', 'swimmer', 'term_bars', 'text_lengths', 'to_spec', 'training_curve', 'trend_words',
-           'two_class_chart', 'utilisation', 'volcano', 'waterfall', 'with_unit']
+           'interval_widths', 'is_one_distribution', 'kaplan_meier', 'kernel_view', 'linked', 'live_loss',
+           'live_metric', 'loss_chart', 'loss_panel', 'loss_sentence', 'love_plot', 'many_class_chart', 'many_runs',
+           'mean_by_group', 'mean_marks', 'memory_over_time', 'metric_panel', 'metric_rows', 'missing_patterns',
+           'missing_share', 'missingness_matrix', 'model_comparison', 'net_benefit', 'number_chart', 'on_dark',
+           'operator_time', 'padded', 'passage_heatmap', 'patient_distribution', 'patient_flow', 'patient_row',
+           'peak_share', 'pooled_effect', 'precision_at', 'precision_recall_curve', 'predicted_observed',
+           'probability_counts', 'rate_panel', 'readable', 'reliability_diagram', 'reliability_groups',
+           'reliability_sentence', 'reliance_bars', 'resampled', 'roc_curve', 'roc_points', 'run_curves', 'save',
+           'score_counts', 'sensitivity_at', 'set_size_rows', 'set_sizes', 'set_words', 'spider',
+           'standardised_differences', 'step_axis', 'subgroup_calibration', 'subgroup_rows', 'survival_chart',
+           'swimmer', 'term_bars', 'text_lengths', 'to_spec', 'training_curve', 'trend_words', 'two_class_chart',
+           'utilisation', 'volcano', 'waterfall', 'with_unit']
 
 # %% ../../nbs/30_visualizer.ipynb #1be0d932
 from ..drawing import (KNOWN_INTERVAL, Drawing, as_html, as_pdf, as_png, as_svg, by_model, chart_description, diagonal, enable_renderer, on_dark, padded, readable, save,
@@ -32,7 +33,7 @@ from .comparison import arrow, before_after, comparison_sentence, many_runs, met
 from .conformal import coverage_by_subgroup, interval_widths, set_size_rows, set_sizes
 from .curves import (GRID_OF_RATES, RECALLS, area_under, average_precision, confusion_counts, confusion_matrix, decision_curve, net_benefit, precision_at,
                                          precision_recall_curve, resampled, roc_curve, roc_points, score_counts, sensitivity_at)
-from .documents import document_heatmap
+from .documents import document_heatmap, passage_heatmap
 from .kernels import kernel_view, memory_over_time, operator_time, peak_share, utilisation
 from .links import chosen, linked
 from .missingness import dropout_curve, imputation_trace, missing_patterns, missing_share, missingness_matrix
@@ -44,6 +45,7 @@ from .trial_effects import forest_plot, love_plot, pooled_effect, standardised_d
 from .trial_flow import check_flow, consort, patient_flow
 from .trial_patients import spider, swimmer, waterfall
 from .trial_time import disease_trend, group_sequential, kaplan_meier
+from .watching import live_loss, live_metric, run_curves
 
 # %% ../../nbs/30_visualizer.ipynb #0dab8a27
 _all_ = ['Drawing', 'GRID_OF_RATES', 'KNOWN_INTERVAL', 'RECALLS', 'area_under', 'arrow', 'as_html', 'as_pdf', 'as_png', 'as_svg', 'attribution_bars',
@@ -51,12 +53,12 @@ _all_ = ['Drawing', 'GRID_OF_RATES', 'KNOWN_INTERVAL', 'RECALLS', 'area_under', 
          'class_balance', 'cloud', 'comparison_sentence', 'confusion_counts', 'confusion_matrix', 'consort', 'count_bars', 'counterfactual_chart',
          'coverage_by_subgroup', 'curve_rows', 'decision_curve', 'density', 'diagonal', 'disease_trend', 'document_heatmap', 'drift_chart',
          'dropout_curve', 'enable_renderer', 'entries', 'error_words', 'first_rows', 'forest_plot', 'group_sequential', 'histograms_by_arm',
-         'history_columns', 'imputation_trace', 'interval_widths', 'is_one_distribution', 'kaplan_meier', 'kernel_view', 'linked', 'loss_chart',
-         'loss_panel', 'loss_sentence', 'love_plot', 'many_class_chart', 'many_runs', 'mean_by_group', 'mean_marks', 'memory_over_time',
-         'metric_panel', 'metric_rows', 'missing_patterns', 'missing_share', 'missingness_matrix', 'model_comparison', 'net_benefit', 'number_chart',
-         'on_dark', 'operator_time', 'padded', 'patient_distribution', 'patient_flow', 'patient_row', 'peak_share', 'pooled_effect', 'precision_at',
-         'precision_recall_curve', 'predicted_observed', 'probability_counts', 'rate_panel', 'readable', 'reliability_diagram', 'reliability_groups',
-         'reliability_sentence', 'reliance_bars', 'resampled', 'roc_curve', 'roc_points', 'save', 'score_counts', 'sensitivity_at', 'set_size_rows',
-         'set_sizes', 'set_words', 'spider', 'standardised_differences', 'step_axis', 'subgroup_calibration', 'subgroup_rows', 'survival_chart',
-         'swimmer', 'term_bars', 'text_lengths', 'to_spec', 'training_curve', 'trend_words', 'two_class_chart', 'utilisation', 'volcano', 'waterfall',
-         'with_unit']
+         'history_columns', 'imputation_trace', 'interval_widths', 'is_one_distribution', 'kaplan_meier', 'kernel_view', 'linked', 'live_loss',
+         'live_metric', 'loss_chart', 'loss_panel', 'loss_sentence', 'love_plot', 'many_class_chart', 'many_runs', 'mean_by_group', 'mean_marks',
+         'memory_over_time', 'metric_panel', 'metric_rows', 'missing_patterns', 'missing_share', 'missingness_matrix', 'model_comparison',
+         'net_benefit', 'number_chart', 'on_dark', 'operator_time', 'padded', 'passage_heatmap', 'patient_distribution', 'patient_flow',
+         'patient_row', 'peak_share', 'pooled_effect', 'precision_at', 'precision_recall_curve', 'predicted_observed', 'probability_counts',
+         'rate_panel', 'readable', 'reliability_diagram', 'reliability_groups', 'reliability_sentence', 'reliance_bars', 'resampled', 'roc_curve',
+         'roc_points', 'run_curves', 'save', 'score_counts', 'sensitivity_at', 'set_size_rows', 'set_sizes', 'set_words', 'spider',
+         'standardised_differences', 'step_axis', 'subgroup_calibration', 'subgroup_rows', 'survival_chart', 'swimmer', 'term_bars', 'text_lengths',
+         'to_spec', 'training_curve', 'trend_words', 'two_class_chart', 'utilisation', 'volcano', 'waterfall', 'with_unit']
