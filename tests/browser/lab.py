@@ -127,7 +127,7 @@ class Page:
 
     def until(self, what: str, seconds=20):
         "Wait until an expression of JavaScript is true."
-        self.page.wait_for_function(what, timeout=seconds*1000)
+        self.page.wait_for_function(what, timeout=seconds*1000, polling=100)   # a page that draws nothing has no frames to wait for
 
     def press(self, *keys):
         "Press keys, one after the other."

@@ -24,7 +24,7 @@ splits = TrialData(pd.DataFrame({'note': notes, 'response': np.where(better, 'ye
 '''
 PANEL = '''
 panel = FineTunePanel(splits, folder=home/'runs', backbone=str(home/'backbone'))
-panel.state = {'epochs': 60, 'batch': 8, 'window_tokens': 48, 'probe': False, 'precision': 'fp32', 'allow_leaks': True}
+panel.state = {'epochs': 100, 'batch': 1, 'window_tokens': 48, 'probe': False, 'precision': 'fp32', 'allow_leaks': True}
 panel
 '''
 STEP, POINTS = 'panel.job.step if panel.job else 0', '() => Number((document.querySelector(".ct-panel progress") || {}).value) > %d'
@@ -82,9 +82,9 @@ def test_keyboard_alone_and_bad_input(opened):
     epochs.focus()
     lab.press('Control+a', 'x', 'Tab')
     lab.panel.get_by_text('Give a number').first.wait_for()
-    assert lab.value("panel.state['epochs']") == 60
+    assert lab.value("panel.state['epochs']") == 100
     epochs.focus()
-    lab.press('Control+a', '6', '0', 'Tab')
+    lab.press('Control+a', '1', '0', '0', 'Tab')
     lab.until_value("not panel.fields['epochs'].wrong")
     lab.panel.get_by_role('slider').first.focus()
     lab.press('ArrowRight')
