@@ -13,6 +13,7 @@ __all__ = ['AIDE', 'WORDS', 'Panel', 'enable_in_colab', 'is_usable', 'set_usable
 import json
 import sys
 import threading
+import time
 import traceback
 from html import escape
 from urllib.parse import quote
@@ -111,7 +112,7 @@ class Panel:
     ):
         if lang not in ('en', 'zh'): raise PanelError(f"There are no words in '{lang}'.", 'lang', "Take 'en' or 'zh'.")
         self.lang, self.lock, self.fields, self.shown, self.closed = lang, threading.RLock(), {}, False, False
-        self._widget, self._jobs, self._turns, self._code_views, self._said = None, [], {}, [], ('', 'info')
+        self._widget, self._building, self._jobs, self._turns, self._code_views, self._said = None, False, [], {}, [], ('', 'info')
 
     def build(self): return rows()
 
@@ -134,9 +135,12 @@ def say(
 # %% ../../nbs/32_panels.base.ipynb #4976e354
 @patch(as_prop=True)
 def widget(self: Panel):
-    "The whole panel as a widget, built at the first call; a `StandIn` where there is no ipywidgets."
+    "The whole panel as a widget, built at the first call; a `StandIn` where there is no ipywidgets; None while it is being built."
     with self.lock:
-        if self._widget is None: self._widget = self._assembled()
+        if self._widget is None and not self._building:
+            self._building = True
+            try: self._widget = self._assembled()
+            finally: self._building = False
         return self._widget
 
 
@@ -310,8 +314,10 @@ def settle(
     self: Panel,
     timeout=30.,  # seconds
 ):
-    "Wait until the panel's slow work is done: for tests and scripts."
-    for job in list(self._jobs): job.wait(timeout)
+    "Wait until the panel's slow work is done, and the work that it led to: for tests and scripts."
+    self.widget
+    end = time.monotonic() + timeout
+    while (working := [job for job in self._jobs if not job.ended]) and time.monotonic() < end: working[0].wait(end - time.monotonic())
     return self
 
 
