@@ -10,7 +10,6 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from clintrial.loading import DataError
-from clintrial.statistics import standardisation as room
 from clintrial.statistics.analyses import Analysis, TrialWarning
 from clintrial.statistics.continuous import ancova
 from clintrial.statistics.standardisation import adjusted_rmst, procova, rmst_pseudo_values, standardisation
@@ -22,7 +21,7 @@ patients, values = pd.read_csv(GOLDEN/'standardisation_data.csv'), pd.read_csv(G
 
 @pytest.mark.parametrize('function, arguments', values[['function', 'arguments']].drop_duplicates().to_numpy().tolist())
 def test_golden(function, arguments):
-    found = getattr(room, function)(patients, arm='arm', reference='control', **json.loads(arguments))
+    found = {'standardisation': standardisation, 'adjusted_rmst': adjusted_rmst}[function](patients, arm='arm', reference='control', **json.loads(arguments))
     for row in values[(values.function == function) & (values.arguments == arguments)].itertuples():
         path, index = row.name.rstrip(']').split('[')
         frame, column = path.split('.')

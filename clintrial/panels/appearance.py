@@ -72,7 +72,7 @@ STYLE = '''
 .ct-panel .ct-scroll{overflow:auto;max-height:28rem}
 .ct-panel table{border-collapse:collapse;font-size:1em;margin:.3rem 0;color:inherit}
 .ct-panel caption{text-align:left;font-weight:600;caption-side:top;color:inherit;padding:.2rem 0}
-.ct-panel th,.ct-panel td{border-bottom:1px solid var(--ct-rule);padding:.2rem .6rem;text-align:left;vertical-align:top;white-space:normal;overflow-wrap:anywhere}
+.ct-panel th,.ct-panel td{border-bottom:1px solid var(--ct-rule);padding:.2rem .6rem;text-align:left;vertical-align:top;white-space:normal;overflow-wrap:break-word}
 .ct-panel thead th{border-bottom-width:2px}.ct-panel tbody th{font-weight:normal}.ct-panel td.number{text-align:right;font-variant-numeric:tabular-nums}
 .ct-panel figure{margin:.3rem 0}.ct-panel figure img{max-width:100%;height:auto}
 .ct-panel pre{background:var(--ct-tint);color:inherit;padding:.5rem;overflow:auto;white-space:pre-wrap;overflow-wrap:anywhere;margin:.3rem 0}

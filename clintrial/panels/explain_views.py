@@ -110,7 +110,7 @@ def list_field(label: str, options=(), *, help='', name='', lang='en', lines=6) 
     return field
 
 
-LISTS = '<style>.ct-panel .ct-list select{height:auto!important;flex:none!important} .ct-explain th,.ct-explain td{overflow-wrap:break-word!important}</style>'   # a list is as high as its lines; words stay whole
+LISTS = '<style>.ct-panel .ct-list select{height:auto!important;flex:none!important}</style>'   # a list is as high as its lines
 
 # %% ../../nbs/32_panels.explain_views.ipynb #0e4bf65e
 FIGURES = {   # English: Chinese

@@ -141,7 +141,6 @@ def build_figures(self: ExplainPanel):
     "How far the picture can be trusted."
     self.check = self.field('check', switch_field(self.say('Measure how far the scores can be trusted'), True, lang=self.lang))
     self.figures = table_view(None, f'{self.say("How far can this be trusted?")} ({self.say("of this document alone, without intervals")})', lang=self.lang)
-    self.figures.add_class('ct-explain')
     self.shake = action(self.say('Randomise the weights'), self.guarded(lambda _: self.randomise()))
     self.shake.disabled = True
     return rows(self.check, self.figures, self.shake)

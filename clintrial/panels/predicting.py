@@ -72,7 +72,7 @@ def change_bars(
     place = lambda value: 100*(min(max(value, low), high) - low)/((high - low) or 1)
     lines = [bar_row(row, place, say) for row in table.to_dict('records')]
     heads = [say('Quantity'), '', say('Now'), *([say('Before'), say('Change')] if 'change' in table else [])]
-    head = ''.join(f'<th scope="col" style="overflow-wrap:normal">{escape(one) or "<span class=ct-hidden>" + escape(say("Picture")) + "</span>"}</th>' for one in heads)
+    head = ''.join(f'<th scope="col">{escape(one) or "<span class=ct-hidden>" + escape(say("Picture")) + "</span>"}</th>' for one in heads)
     return f'<table class="ct-bars"><caption class="ct-hidden">{escape(say("What the model says"))}</caption><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
 
 
@@ -86,7 +86,7 @@ def bar_row(row: dict, place, say) -> str:
     marks.append(part(f'left:calc({place(row["after"]):.2f}% - .32em);top:.3em;width:.64em;height:.64em;background:var(--ct-info);transform:rotate(45deg)') if np.isfinite(row['after']) else '')
     cells = [f'<td aria-hidden="true"><span style="position:relative;display:block;width:9em;height:1.3em">{"".join(marks)}</span></td>', f'<td class="number">{with_ends(row, "after")}</td>']
     if 'change' in row: cells += [f'<td class="number">{with_ends(row, "before")}</td>', f'<td class="number" style="white-space:nowrap">{row["change"]:+.2g}</td>']
-    return f'<tr><th scope="row" style="overflow-wrap:normal">{escape(say_quantity(row["quantity"], say))}</th>{"".join(cells)}</tr>'
+    return f'<tr><th scope="row">{escape(say_quantity(row["quantity"], say))}</th>{"".join(cells)}</tr>'
 
 
 def with_ends(row: dict, side: str) -> str:

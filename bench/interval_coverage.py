@@ -3,7 +3,7 @@
 For each study the model is fine-tuned once; the patients that it never saw are then divided 100 times into calibration and test halves (groups, such as the sentences of
 one article, stay together), the predictor is built anew each time, and its 90 % sets (empty ones allowed) or intervals are counted.
 
-    python bench/coverage.py [--quick] [--resplits 100] [--only 'druglib rating,ade_corpus']
+    python bench/interval_coverage.py [--quick] [--resplits 100] [--only 'druglib rating,ade_corpus']
 
 `--quick` trains two layers on fewer patients and the first 96 tokens: what conformal sets promise does not depend on how good the model is.
 """
