@@ -32,7 +32,8 @@ def page(lab, notebook): return lab
 
 def whole(lab, rows):
     "Wait until the page has told and drawn so many rows."
-    lab.until(f'() => ({TOLD})() >= {rows} && ({POINTS})() >= {rows}')
+    try: lab.until(f'() => ({TOLD})() >= {rows} && ({POINTS})() >= {rows}')
+    except Exception as error: raise AssertionError(f'{rows} rows: the page tells {lab.page.evaluate(TOLD)} and draws {lab.page.evaluate(POINTS)}; {lab.page.locator(LIVE).count()} live charts') from error
 
 
 def test_rows_arrive_while_a_cell_runs(page):
