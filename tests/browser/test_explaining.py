@@ -35,16 +35,15 @@ def test_from_field_to_word_by_keyboard(lab, explained_run):
     lab.until_value("panel.document.value == 'P001'")
     page.get_by_role('button', name='Explain').focus()
     lab.press('Enter')
-    lab.until("() => [...document.querySelectorAll('.ct-panel .ct-heat')].some(one => one.offsetParent)", 60)
-    lab.until_value('panel.faithfulness is not None', 60)
+    lab.until_value('panel.faithfulness is not None', 90)
     page.get_by_text('comprehensiveness').first.wait_for()
     lab.until("() => !document.querySelector('.ct-panel[aria-busy=true]')")
-    part = page.get_by_role('listbox', name='Field')
-    part.focus()
+    page.get_by_role('listbox', name='Field').focus()       # the field that counts most is chosen at first, whichever that is
     lab.press('End')
     page.get_by_text('This column has no words').wait_for()
     lab.press('Home')
     lab.until_value("panel.part.value == 'note'")
+    lab.until("() => [...document.querySelectorAll('.ct-panel .ct-heat')].some(one => one.offsetParent)")
     lab.press('Tab')
     assert lab.focused() == 'Sentence'
     assert lab.axe() == []
