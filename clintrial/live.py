@@ -4,12 +4,14 @@
 
 # %% auto #0
 __all__ = ['LIMIT', 'CHUNK', 'DRAWN', 'WORDS', 'RUNTIME', 'AnyWidget', 'SHARED', 'LIVE', 'STYLE', 'STILL_ENDING', 'plain_value',
-           'plain_rows', 'thinned_rows', 'kept_of', 'drawn_lines', 'Course', 'live_spec', 'renamed', 'runtime_script',
-           'synced', 'VegaRuntime', 'LiveChart', 'usual_poll', 'title_of', 'columns_named', 'still_script', 'still']
+           'plain_rows', 'thinned_rows', 'kept_of', 'drawn_lines', 'Course', 'live_spec', 'renamed',
+           'keep_to_main_shell', 'without_subshells', 'runtime_script', 'synced', 'VegaRuntime', 'LiveChart',
+           'usual_poll', 'title_of', 'columns_named', 'still_script', 'still']
 
 # %% ../nbs/31_live.ipynb #3a9babbc
 import math
 import re
+import sys
 import threading
 from functools import cache
 
@@ -165,6 +167,24 @@ def renamed(part, live):
     return {name: {'name': 'live'} if name == 'data' and value == live else value if name in ('datasets', 'values') else renamed(value, live) for name, value in part.items()}
 
 # %% ../nbs/31_live.ipynb #06f26b3a
+def keep_to_main_shell(
+    shell=None,  # of IPython; this kernel's, where it is None
+):
+    "From now on JupyterLab sends a page's widget messages to the kernel's main shell, also after a reload; without a kernel, or under ipykernel 6, nothing changes."
+    if shell is None and 'IPython' in sys.modules: shell = sys.modules['IPython'].get_ipython()
+    kernel = getattr(shell, 'kernel', None)
+    if not getattr(kernel, '_supports_kernel_subshells', False) or getattr(kernel, 'main_shell_only', False): return
+    kernel.__class__ = type(type(kernel).__name__, (type(kernel),), {'main_shell_only': True, 'kernel_info': property(without_subshells)})
+
+
+def without_subshells(
+    kernel,  # with `main_shell_only`
+) -> dict:
+    "What a kernel says of itself, but for its subshells: on one that a reloaded page had opened messages were seen to stay unread (ipykernel 7.4, JupyterLab 4.6)."
+    told = super(type(kernel), kernel).kernel_info
+    return told | {'supported_features': [one for one in told.get('supported_features', ()) if one != 'kernel subshells']}
+
+# %% ../nbs/31_live.ipynb #99887a32
 RUNTIME = "export default { initialize() { globalThis.__clintrialVega = { vegaEmbed, lodashDebounce }; } }"
 
 
@@ -193,6 +213,7 @@ class VegaRuntime(AnyWidget):
     @classmethod
     def get(cls):
         "The one of this kernel; made anew where it was closed."
+        keep_to_main_shell()
         with cls.lock:
             if cls.shared is None or cls.shared.comm is None: cls.shared = cls(_esm=runtime_script())
             return cls.shared

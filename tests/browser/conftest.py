@@ -38,13 +38,37 @@ def lab_page(context, tmp_path_factory):
     finally: server.stop()
 
 
+@pytest.fixture(scope='module')
+def lab_page_7(context, tmp_path_factory, ipykernel_7):
+    "JupyterLab whose kernels are of ipykernel 7."
+    server = lab_server(tmp_path_factory.mktemp('lab7'))
+    server.modules.append(ipykernel_7)
+    server.start()
+    opened = Lab(context, server)
+    try: yield opened
+    finally:
+        opened.page.close()
+        server.stop()
+
+
+def without_complaints(page):
+    "The page; then, that its console showed no error and that it reached for nothing elsewhere."
+    page.complaints()
+    yield page
+    complaints = page.complaints()
+    assert not complaints, '\n'.join(complaints)
+
+
 @pytest.fixture
 def lab(lab_page):
     "JupyterLab: `lab.open([cells])`, `lab.run()`, `lab.panel` …; the test fails for an error in the console or a request to elsewhere."
-    lab_page.complaints()
-    yield lab_page
-    complaints = lab_page.complaints()
-    assert not complaints, '\n'.join(complaints)
+    yield from without_complaints(lab_page)
+
+
+@pytest.fixture
+def lab_7(lab_page_7):
+    "The same under ipykernel 7."
+    yield from without_complaints(lab_page_7)
 
 
 @pytest.fixture(scope='module')
@@ -64,7 +88,4 @@ def app_page(context, tmp_path_factory, tiny_backbone):
 @pytest.fixture
 def app(app_page):
     "Voilà: `app.open(app.serve([cells]))`; the test fails for an error in the console or a request to elsewhere."
-    app_page.complaints()
-    yield app_page
-    complaints = app_page.complaints()
-    assert not complaints, '\n'.join(complaints)
+    yield from without_complaints(app_page)

@@ -36,7 +36,7 @@ class Server:
     "A server on 127.0.0.1 with temporary folders; `start` it, `stop` it."
     def __init__(self, folder: Path, *command):
         self.folder, self.token, self.port = folder, secrets.token_hex(8), free_port()
-        self.base, self.more = f'http://127.0.0.1:{self.port}', {}
+        self.base, self.more, self.modules = f'http://127.0.0.1:{self.port}', {}, [ROOT]
         self.command = [part.format(port=self.port, token=self.token, folder=folder) for part in command]
 
     def start(self, path='/api/status', seconds=90):
@@ -54,7 +54,7 @@ class Server:
         "Of the server and its kernels: the user's own settings are neither read nor written."
         own = {name: str(self.folder/name.lower()) for name in ('JUPYTER_CONFIG_DIR', 'JUPYTER_DATA_DIR', 'JUPYTER_RUNTIME_DIR', 'IPYTHONDIR', 'HOME')}
         for place in own.values(): Path(place).mkdir(parents=True, exist_ok=True)
-        return {**os.environ, **own, **self.more, 'PYTHONPATH': str(ROOT), 'HF_HUB_OFFLINE': '1', 'TRANSFORMERS_OFFLINE': '1', 'TOKENIZERS_PARALLELISM': 'false', 'OMP_NUM_THREADS': '1', 'NO_PROXY': '127.0.0.1'}
+        return {**os.environ, **own, **self.more, 'PYTHONPATH': os.pathsep.join(map(str, self.modules)), 'HF_HUB_OFFLINE': '1', 'TRANSFORMERS_OFFLINE': '1', 'TOKENIZERS_PARALLELISM': 'false', 'OMP_NUM_THREADS': '1', 'NO_PROXY': '127.0.0.1'}
 
     def stop(self):
         self.process.terminate()

@@ -65,7 +65,8 @@ def test_the_theme_is_followed_at_once(page):
     page.until(f"() => ({drawn})().every(one => one === 'rgb(255, 255, 255)')")
 
 
-def test_a_reload_and_a_second_tab_are_whole(page):
+def reloaded_and_opened_twice(page):
+    "Rows arrive all the while; what the reloaded page and the second tab draw is complete."
     page.value('feed(200, .05)')
     page.reload()
     whole(page, page.value('len(chart.rows)'))
@@ -75,6 +76,18 @@ def test_a_reload_and_a_second_tab_are_whole(page):
     second.page.close()
     page.until_value('len(chart.rows) >= 260', 60)
     whole(page, 260)
+
+
+def test_a_reload_and_a_second_tab_are_whole(page): reloaded_and_opened_twice(page)
+
+
+def test_also_under_ipykernel_7(lab_7):
+    "Where a page's widget messages would go to a thread of their own, which after a reload was seen to sleep."
+    lab_7.open([CHART, 'chart'], 'seven').run()
+    assert lab_7.value("__import__('ipykernel').__version__").startswith('7.')
+    lab_7.value('feed(60)')
+    whole(lab_7, 60)
+    reloaded_and_opened_twice(lab_7)
 
 
 def test_a_long_history_is_thinned(page):
