@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MINILM_PACKAGE', 'MINILM_SHA256', 'minilm_folder', 'backbone_folder', 'backbones', 'transformer_layers',
-           'embedding_modules', 'reads_both_ways', 'matmul_rate', 'fast_dtype', 'matmul_attention']
+           'embedding_modules', 'reads_both_ways', 'matmul_seconds', 'matmul_rate', 'fast_dtype', 'matmul_attention']
 
 # %% ../nbs/12_backbones.ipynb #a75dd217
 import hashlib
@@ -85,19 +85,28 @@ def reads_both_ways(config: PreTrainedConfig) -> bool:
     return config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES or config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 # %% ../nbs/12_backbones.ipynb #87ee64d2
+def matmul_seconds(
+    *dtypes: torch.dtype,   # number formats
+    rows: int = 1024,       # rows of the left matrix; the others are as in MiniLM's feed-forward block
+) -> list[float]:           # seconds of one product in each format
+    "The best of five, the formats in turn, so that other work on the machine slows all of them alike."
+    pairs = [(torch.ones(rows, 384, dtype=dtype), torch.ones(1536, 384, dtype=dtype)) for dtype in dtypes]
+    best = [float('inf')] * len(pairs)
+    for _ in range(6):   # the first of them warms up
+        for place, (left, right) in enumerate(pairs):
+            begun = time.perf_counter()
+            nn.functional.linear(left, right)
+            best[place] = min(best[place], time.perf_counter() - begun)
+    return best
+
+
 @lru_cache
 def matmul_rate(
     dtype: torch.dtype,   # number format
-    rows: int = 1024,     # rows of the left matrix; the others are as in MiniLM's feed-forward block
-) -> float:               # floating-point operations a second of processor time
-    "How fast this machine's processor multiplies matrices of `dtype`: the best of five."
-    left, right = torch.ones(rows, 384, dtype=dtype), torch.ones(1536, 384, dtype=dtype)
-    best = float('inf')
-    for _ in range(6):
-        begun = time.perf_counter()
-        nn.functional.linear(left, right)
-        best = min(best, time.perf_counter() - begun)
-    return 2 * rows * 384 * 1536 / best
+    rows: int = 1024,     # rows of the left matrix
+) -> float:               # floating-point operations a second
+    "How fast this machine's processor multiplies matrices of `dtype`."
+    return 2 * rows * 384 * 1536 / matmul_seconds(dtype, rows=rows)[0]
 
 
 @lru_cache
@@ -105,7 +114,8 @@ def fast_dtype(device: str = 'cpu') -> torch.dtype:
     "The number format in which this device is fastest: bfloat16 where it wins clearly, else float32 (float16 on older GPUs)."
     if device.startswith('cuda'): return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     if device != 'cpu': return torch.float32
-    return torch.bfloat16 if matmul_rate(torch.bfloat16) > 1.2 * matmul_rate(torch.float32) else torch.float32
+    single, half = matmul_seconds(torch.float32, torch.bfloat16)
+    return torch.bfloat16 if 1.2 * half < single else torch.float32
 
 # %% ../nbs/12_backbones.ipynb #8a9d292f
 def matmul_attention(

@@ -91,7 +91,7 @@ class Page:
         self.page = context.new_page()
         self.page.route('**/*', self._route)
         self.page.on('console', lambda said: said.type == 'error' and self.console.append(f"{said.text[:500]} ({said.location.get('url', '')[:200]})"))
-        self.page.on('pageerror', lambda error: self.errors.append(str(error)[:500]))
+        self.page.on('pageerror', lambda error: self.errors.append((error.stack or str(error))[:1500]))   # the frames tell whose script it is
         self.page.on('websocket', lambda wire: self._is_ours(wire.url) or self.foreign.append(wire.url))
 
     def _is_ours(self, address):
