@@ -32,6 +32,13 @@ def _table(path: Path, sep=','):
     return pd.read_csv(path, sep=sep, keep_default_na=False, na_values=[''])
 
 
+def drawn(data, most: int):
+    "At most so many cases, the same in every run, drawn at random: files are sorted, often by their label."
+    import numpy as np
+    if not most or len(data) <= most: return data
+    return data.take(np.random.default_rng(0).choice(data.ids, most, replace=False))
+
+
 def druglib(kind: str = 'binary'):
     "Drug reviews as (TrialData, Task): efficacy `binary` (positive = little or none), `effectiveness` in five levels, `rating` 1–10."
     from clintrial.dataset import Schema, TrialData

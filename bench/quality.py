@@ -10,12 +10,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from common import ade_corpus, arguments, describe_machine, druglib, finish, nli4ct, progress, top_phase1
+from common import ade_corpus, arguments, describe_machine, drawn, druglib, finish, nli4ct, progress, top_phase1
 
 from clintrial.dataset import Splits
 from clintrial.demo import RECIPES
@@ -40,12 +39,6 @@ def splits_for(data, seed: int, rows: int) -> Splits:
     pool = data.take([*outer.train.ids, *outer.validation.ids, *outer.calibration.ids])
     inner = pool.split(fractions=(.8, .1, .05, .05), seed=seed)
     return Splits(drawn(inner.train, rows), inner.validation, inner.calibration, drawn(outer.test, 1000), {'by': 'fixed test part', 'seed': seed})
-
-
-def drawn(data, most: int):
-    "At most so many cases, the same in every run, drawn at random: files are sorted, often by their label."
-    if not most or len(data) <= most: return data
-    return data.take(np.random.default_rng(0).choice(data.ids, most, replace=False))
 
 
 def one_run(name: str, seed: int, recipe: str, rows: int) -> pd.DataFrame:

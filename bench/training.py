@@ -2,6 +2,7 @@
 
     python bench/training.py --quick            # speed only, under ten minutes on two cores
     python bench/training.py                    # more rows and repeats, and what each step costs in accuracy
+    python bench/training.py --rows 800         # so many rows, for the accuracy too
 
 Same weights, data (druglib, binary efficacy, 128 tokens), batch size and number of epochs for all variants, taken in turn within one run; the
 figures are ratios of process CPU seconds, medians. Models are built and texts tokenised outside the clock, but for the listing, which tokenises at every access.
@@ -18,7 +19,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Data
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import seed_code
-from common import arguments, describe_machine, druglib, embedded_folder, finish, interleaved, medians, progress
+from common import arguments, describe_machine, drawn, druglib, embedded_folder, finish, interleaved, medians, progress
 
 from clintrial.batches import build_cache
 from clintrial.callbacks import History
@@ -132,7 +133,7 @@ def main():
     finish({'full_vs_seed': seed / full, 'full_vs_hf_trainer': epoch['transformers.Trainer'] / full, 'cached4_vs_seed': seed / frozen,
             'cached4_5_epochs_vs_seed': 5 * seed / (build + 5 * frozen), 'peak_share': rate / peaks['bfloat16'], 'fastest_peak_share': rate / max(peaks.values()),
             'format': str(fast_dtype()), 'gflops': {name: peak / 1e9 for name, peak in peaks.items()}, 'seconds': epoch, 'rows': len(train), 'repeats': options.repeats,
-            'accuracy': {} if options.quick else dict(accuracy(data, task)), 'machine': describe_machine()})
+            'accuracy': {} if options.quick else dict(accuracy(drawn(data, options.rows), task)), 'machine': describe_machine()})
 
 
 if __name__ == '__main__': main()
