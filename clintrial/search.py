@@ -70,9 +70,10 @@ def suggest_rate(rates: np.ndarray, smoothed: np.ndarray) -> tuple[float | None,
 # %% ../nbs/16_search.ipynb #b4415ff3
 class RangeTest(TrialTrainer):
     "A training whose learning rate only rises."
-    def __init__(self, model, args, data, low: float, high: float):
+    def __init__(self, model, args, data, low: float, high: float, should_stop: Callable[[], bool] | None = None):
         super().__init__(model, args, model.encode(data), None, Path(args.output_dir), History())
         self.low, self.high, self.losses = low, high, []
+        self.should_stop, self.was_stopped = should_stop or (lambda: False), False
 
     def rate(self, step: int) -> float:
         "The backbone's learning rate at a step."
@@ -98,7 +99,8 @@ class RangeTest(TrialTrainer):
         except RunError: loss = self._tr_loss.new_tensor(math.inf)
         self.losses.append(loss.item() * self.current_gradient_accumulation_steps)
         smoothed = smooth(self.losses)
-        self.control.should_training_stop = not smoothed[-1] < 4 * smoothed.min()
+        self.was_stopped = self.should_stop()
+        self.control.should_training_stop = self.was_stopped or not smoothed[-1] < 4 * smoothed.min()
         return loss
 
 # %% ../nbs/16_search.ipynb #2dd59c0a
@@ -109,16 +111,18 @@ def find_learning_rate(
     low: float = 1e-6,                      # first learning rate
     high: float = 1e-1,                     # last one
     steps: int = 60,
+    should_stop: Callable[[], bool] | None = None,   # asked after each step; another thread may answer
 ) -> LearningRateCurve:
     "Learning-rate range test (Smith 2017), on a copy of the model. Raises `DataError` for a range that is none."
     if not 0 < low < high < 1 or steps < 10: raise DataError(f'{steps} steps from {low} to {high} are no range test.', remedy='Take at least 10 steps, and 0 < low < high < 1.')
     model = copy.deepcopy(model)
     allow(model, model.tuning.moves(model))
-    trainer = RangeTest(model, range_settings(config, low, steps), getattr(data, 'train', data), low, high)
+    trainer = RangeTest(model, range_settings(config, low, steps), getattr(data, 'train', data), low, high, should_stop)
     trainer.train()
     losses = np.array([loss for loss in trainer.losses if math.isfinite(loss)])[:steps]
     rates, smoothed = np.array([trainer.rate(step) for step in range(len(losses))]), smooth(losses)
-    return LearningRateCurve(pd.DataFrame({'learning_rate': rates, 'loss': losses, 'smoothed': smoothed}), *suggest_rate(rates, smoothed))
+    said = (None, f'stopped after {len(losses)} of {steps} steps') if trainer.was_stopped else suggest_rate(rates, smoothed)
+    return LearningRateCurve(pd.DataFrame({'learning_rate': rates, 'loss': losses, 'smoothed': smoothed}), *said)
 
 
 def range_settings(config: FineTuneConfig | None, low: float, steps: int) -> FineTuneConfig:

@@ -334,7 +334,7 @@ def show_edits(self: ExplainPanel):
     found = self.counterfactuals
     self.edits_said.update(f'<p>{escape(found.sentence(self.lang))}</p>')
     self.edits.update(self.edits_table())
-    if self.lang == 'en' and len(found.table): self.edits_chart.update(counterfactual_chart(found.table, before_of(found), of=found.of))
+    if len(found.table): self.edits_chart.update(counterfactual_chart(found.table, before_of(found), of=found.of, lang=self.lang))
 
 
 def before_of(found):   # number, or (estimate, low, high), or None

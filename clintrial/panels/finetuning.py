@@ -6,6 +6,7 @@
 __all__ = ['FineTunePanel']
 
 # %% ../../nbs/32_panels.finetuning.ipynb #7cc3d5b5
+import threading
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -37,7 +38,7 @@ class FineTunePanel(Panel):
     name, title = 'fine-tune', 'Fine-tuning'
     WORDS = finetune_settings.WORDS | finetune_watching.WORDS | {
         'Fine-tuning': '微调', 'Settings': '设置', 'Training': '训练', 'Runs': '运行记录', 'Where the time goes': '时间去向',
-        'Find a learning rate': '寻找学习率', 'Take {rate}': '采用 {rate}', 'Estimate': '估算', 'Train': '训练', 'Pause': '暂停', 'Resume': '继续', 'Stop': '停止',
+        'Find a learning rate': '寻找学习率', 'Stop looking': '停止寻找', 'Take {rate}': '采用 {rate}', 'Estimate': '估算', 'Train': '训练', 'Pause': '暂停', 'Resume': '继续', 'Stop': '停止',
         'Take the proposed rate': '采用建议的学习率', 'A few dozen short steps on a copy of the model, at rising rates …': '正在用模型副本以递增的学习率试跑数十步……', 'A few real steps on a copy of the model …': '正在用模型副本试跑若干步……',
         'Building the model …': '正在构建模型……', 'No rate is proposed: {rule}.': '没有建议的学习率：{rule}。', 'Proposed: {rate} ({rule}). The curve of the loss lies behind the slider.': '建议：{rate}（{rule}）。损失曲线显示在滑块后。',
         'Memory and time have not been estimated for these settings.': '尚未按当前设置估算内存与时间。', 'Parts of the estimate': '估算明细', 'quantity': '项目', 'part': '部分', 'value': '值', 'low': '下限', 'high': '上限', 'unit': '单位',
@@ -86,7 +87,7 @@ def build(self: FineTunePanel):
     self.expected, self.parts = html_view('', 'ct-live'), table_view(None, say('Parts of the estimate'), lang=self.lang)
     self.parts_fold, self.log = fold(say('Parts of the estimate'), self.parts), html_view(f'<p>{escape(say("nothing yet"))}</p>')
     self.watch = Watch(say, self.lang, self.guarded(self.job_changed), self.hz)
-    self.pages = tabs({say('Settings'): rows(buttons(self.find, self.take), fields), say('Training'): rows(self.watch.widget, fold(say('Log of the training'), self.log)), say('Runs'): self.build_history(), say('Where the time goes'): self.build_kernels()}, self.page_shown)
+    self.pages = tabs({say('Settings'): rows(buttons(self.find, self.leave_off, self.take), fields), say('Training'): rows(self.watch.widget, fold(say('Log of the training'), self.log)), say('Runs'): self.build_history(), say('Where the time goes'): self.build_kernels()}, self.page_shown)
     self.tell_estimate()
     for one in self.fields.values(): one.observe(lambda _: self.tell_estimate())
     whole = rows(buttons(self.guess, self.train, self.pause, self.resume, self.stop), self.expected, self.parts_fold, self.pages, code_view(self))
@@ -110,7 +111,8 @@ def make_buttons(self: FineTunePanel):
     self.guess, self.train = button('Estimate', self.estimate_now), button('Train', self.train_now, 'primary')
     self.pause, self.resume, self.stop = button('Pause', self.pause_now), button('Resume', self.resume_now), button('Stop', self.stop_now, 'danger')
     self.find, self.take = button('Find a learning rate', self.find_rate), button('Take the proposed rate', self.take_rate)
-    show(self.take, False)
+    self.leave_off, self.no_further = button('Stop looking', self.stop_looking, 'danger'), threading.Event()
+    for one in (self.take, self.leave_off): show(one, False)
 
 
 @patch
@@ -122,14 +124,22 @@ def page_shown(self: FineTunePanel, title: str):
 @patch
 def find_rate(self: FineTunePanel):
     "Run the range test aside."
-    self.later(self.range_test, self.show_curve, words=self.say('A few dozen short steps on a copy of the model, at rising rates …'), kind='finder', off=(self.find, self.train))
+    self.no_further.clear()
+    show(self.leave_off, True)
+    return self.later(self.range_test, self.show_curve, words=self.say('A few dozen short steps on a copy of the model, at rising rates …'), kind='finder', off=(self.find, self.train))
 
 
 @patch
 def range_test(self: FineTunePanel):
-    "The curve for the present settings."
-    tuner = build_tuner(self.settings, self.splits, self.tasks, self.folder, self.say)
-    return find_learning_rate(tuner.model, self.splits, tuner.config, low=RATES[0], high=.1)
+    "The curve for the present settings, as far as it was let go on."
+    try:
+        tuner = build_tuner(self.settings, self.splits, self.tasks, self.folder, self.say)
+        return find_learning_rate(tuner.model, self.splits, tuner.config, low=RATES[0], high=.1, should_stop=self.no_further.is_set)
+    finally: show(self.leave_off, False)
+
+
+@patch
+def stop_looking(self: FineTunePanel): self.no_further.set()
 
 
 @patch
