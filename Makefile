@@ -11,7 +11,7 @@ export OPTIONS := $(given)
 help: ## this list
 	@grep -hE '^[a-z]+: .*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+): .*## /make \1	/'
 
-demo: ## simulate or read a trial, fine-tune, predict with intervals, write a report (DATA= TEXT= TARGET= ORDER= TASK= OUTPUT=)
+demo: ## simulate or read a trial, fine-tune, predict with intervals, write a report (DATA= TEXT= TARGET= ORDER= TASK= OUTPUT=; WHAT=safety, matching, recommender, outlook or trends)
 	@tools/setup.sh
 	@tools/demo.sh
 

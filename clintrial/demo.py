@@ -6,8 +6,8 @@
 __all__ = ['RECIPES', 'NAMES', 'EXPLAINED', 'options', 'Recipe', 'Question', 'simulated_question', 'columns_of', 'own_question',
            'used', 'asked_task', 'minutes', 'train', 'named', 'test_table', 'paired_table', 'spelled', 'side_by_side',
            'methods', 'paired_sentences', 'paired_words', 'new_patients', 'shown_predictions', 'truth_sentences',
-           'shares', 'discrimination_chart', 'reliability_chart', 'explain_patients', 'write_report', 'run_demo',
-           'main']
+           'shares', 'discrimination_chart', 'reliability_chart', 'explain_patients', 'write_report', 'fresh_folder',
+           'run_story', 'run_demo', 'main']
 
 # %% ../nbs/59_demo.ipynb #b313ba75
 import argparse
@@ -32,6 +32,7 @@ from .predictor import Predictor
 from .report import Report
 from .run import LANGUAGE_MODEL, PROBE, FineTuneRun
 from .simulate import SimulatedTrial, simulate_trial
+from .stories import STORIES, tell
 from .tasks import KINDS, Ordinal, Task, guess_task
 from .trainer import FineTuneConfig, FineTuner
 from .tuning import Full, LastK, Tuning
@@ -40,6 +41,7 @@ from .tuning import Full, LastK, Tuning
 def options() -> argparse.ArgumentParser:
     "What the command understands."
     parser = argparse.ArgumentParser(prog='python -m clintrial.demo', description='Fine-tune the embedded language model on a trial, predict with intervals, write a report.')
+    parser.add_argument('--what', default='prediction', choices=('prediction', *STORIES), help='; '.join(('prediction: a fine-tuned model and new patients', *(f'{name}: {words}' for name, words in STORIES.items()))))
     parser.add_argument('--data', help='your table: csv, tsv, parquet, xlsx, xpt and others, or a folder of SDTM; a simulated trial where left out')
     parser.add_argument('--text', default='', help='text columns, separated by commas; proposed where left out')
     parser.add_argument('--target', default='', help='the column to predict')
@@ -280,11 +282,25 @@ def write_report(path: Path, question: Question, run: FineTuneRun, predictor: Pr
     return report.save(path)
 
 # %% ../nbs/59_demo.ipynb #91619a6f
-def run_demo(asked) -> Path:   # the report
-    "The whole way; prints as it goes."
-    begun = time.perf_counter()
+def fresh_folder(asked) -> Path:
+    "Where the demo writes; raises `RunError` where something stands already."
     folder = Path(asked.output or Path('runs')/time.strftime('demo-%Y-%m-%d-%H%M%S'))
     if folder.exists() and any(folder.iterdir()): raise RunError(f'The folder {folder.name!r} exists, and nothing is overwritten. Choose another OUTPUT.')
+    return folder
+
+
+def run_story(asked) -> Path:   # the report
+    "One of the applications, on simulated data; raises `DataError` where a table was passed, which it would not read."
+    if asked.data: raise DataError(f'The story {asked.what!r} brings its own data.', remedy='Leave DATA out, or WHAT.')
+    begun = time.perf_counter()
+    report = tell(asked.what, fresh_folder(asked), seed=asked.seed)
+    print(f'\nReport: {report}\n{(time.perf_counter() - begun) / 60:.1f} minutes in all.')
+    return report
+
+# %% ../nbs/59_demo.ipynb #9e59f3e0
+def run_demo(asked) -> Path:   # the report
+    "The whole way; prints as it goes."
+    begun, folder = time.perf_counter(), fresh_folder(asked)
     question = own_question(asked) if asked.data else simulated_question(asked)
     print(question.data, *question.said, sep='\n')
     run, splits = train(question, asked, folder)
@@ -303,7 +319,8 @@ def run_demo(asked) -> Path:   # the report
 
 def main(arguments: list[str] | None = None) -> int:   # 0, or 2 where the input is at fault
     "The command; bad input ends with a sentence, not with a trace."
-    try: run_demo(options().parse_args(arguments))
+    asked = options().parse_args(arguments)
+    try: run_demo(asked) if asked.what == 'prediction' else run_story(asked)
     except (DataError, RunError) as error:
         print(f'\n{error}', file=sys.stderr)
         return 2

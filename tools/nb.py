@@ -164,7 +164,7 @@ def render_readme() -> Path:
     for name, data in found['outputs'].items():
         (ROOT/name).parent.mkdir(exist_ok=True)
         (ROOT/name).write_bytes(data)
-    body = re.sub(r'\n{3,}', '\n\n', body).strip()
+    body = re.sub(r'\n{3,}', '\n\n', body).strip().replace('](pictures/', '](nbs/pictures/')   # README stands above nbs
     readme = ROOT/'README.md'
     readme.write_text(f'<!-- Made from nbs/index.ipynb by tools/nb.py: edit the notebook. -->\n\n{body}\n')
     return readme
