@@ -302,5 +302,6 @@ def subgroup_signals(
     words = Words(f"{drug} – {event}: ratio over all strata {ends[0]}; above 1 in {', '.join(standing) or 'no stratum'}; strata {'differ' if p < .05 else 'do not differ detectably'} (interaction {p_words(p)}).",
                   f"{drug} – {event}：全部分层合计比值 {ends[1]}；高于 1 的分层：{'、'.join(standing).replace(' of ', ' 份，期望 ').replace(' expected', '') or '无'}；分层间{'存在差异' if p < .05 else '未见差异'}（交互作用 {p_words(p, lang='zh')}）。")
     notes = (*counts.notes, f"Interaction by {'the chi-squared approximation' if how == 'approximate' else '20,000 drawn tables' if how == 'drawn' else 'nothing: there is one stratum'}; intervals of strata are not adjusted for their number.")
+    drawable = table.rename(columns={'term': 'label'}).assign(**{name: table[name].where(table['n'] > 0) for name in ('estimate', 'low', 'high')})
     if len(silent): notes += (f"Nothing is expected in {', '.join(silent['stratum'])}; left out.",)
-    return SubgroupSignals('Signal by stratum', table, words, None, SEQUENTIAL.head(1), (), notes, 'Garwood 1936; likelihood-ratio test of homogeneity', level, chart=table.rename(columns={'term': 'label'}), interaction_p=p, statistic=statistic, pair=(drug, event))
+    return SubgroupSignals('Signal by stratum', table, words, None, SEQUENTIAL.head(1), (), notes, 'Garwood 1936; likelihood-ratio test of homogeneity', level, chart=drawable, interaction_p=p, statistic=statistic, pair=(drug, event))

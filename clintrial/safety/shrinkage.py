@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['START', 'TRUNCATIONS', 'Prior', 'log_negative_binomial', 'log_mixture', 'log_unseen', 'log_likelihood', 'squash',
-           'curvature', 'parameter_table', 'fit_prior', 'mixture_quantile', 'posterior', 'Shrinkage', 'shrinkage_words',
-           'shrink']
+           'bins_for', 'curvature', 'parameter_table', 'fit_prior', 'mixture_quantile', 'posterior', 'Shrinkage',
+           'shrinkage_words', 'shrink']
 
 # %% ../../nbs/50_safety.shrinkage.ipynb #fc2ca257
 from dataclasses import dataclass, field
@@ -122,6 +122,16 @@ def squash(
     parts.append((n[~taken], expected[~taken], np.ones((~taken).sum())))
     return tuple(np.concatenate(side) for side in zip(*parts))
 
+# %% ../../nbs/50_safety.shrinkage.ipynb #f0484634
+def bins_for(
+    n,                             # (m,) counts
+    most=1000,                     # bins of one count, about
+) -> tuple:                        # for `squash`
+    "openEBGM's bins, wider where a count has very many pairs."
+    counts, members = np.unique(np.asarray(n), return_counts=True)
+    usual = {1: (50, 100), 2: (10, 50)}
+    return tuple((int(count), max(usual.get(int(count), (1, 0))[0], -(-int(m)//most)), usual.get(int(count), (1, 100))[1]) for count, m in zip(counts, members) if count in usual or m > 2*most)
+
 # %% ../../nbs/50_safety.shrinkage.ipynb #73e37457
 def curvature(
     function, point,  # of a vector; where
@@ -145,7 +155,7 @@ def parameter_table(
 
 def fit_prior(
     counts,          # `PairCounts`, or a frame with n and expected
-    squashing=True,  # True: as in openEBGM's vignette; False: every pair; or bins for `squash`
+    squashing=True,  # True: as in openEBGM's vignette, more where there are more pairs; False: every pair; or bins for `squash`
     minimum=1,       # counts of at least so many are used, and the likelihood knows it
     truncation='components',  # as openEBGM fits, or 'mixture'
     starts=START,    # starting points: alpha1, beta1, alpha2, beta2, share
@@ -157,7 +167,7 @@ def fit_prior(
     table = table[(table['n'] >= minimum) & (table['expected'] > 0)]
     if len(table) < 30: raise DataError(f'{len(table)} pairs are too few to learn a prior from.', column='n', remedy='Take a prior of a larger file: Prior(alpha1=…, …); or read the information component.')
     every = table['n'].to_numpy(float), table['expected'].to_numpy(float)
-    points = (*every, np.ones(len(every[0]))) if squashing is False else squash(*every) if squashing is True else squash(*every, squashing)
+    points = (*every, np.ones(len(every[0]))) if squashing is False else squash(*every, bins_for(every[0])) if squashing is True else squash(*every, squashing)
     def cost(point):
         value = -log_likelihood(*points, (*np.exp(point[:4]), expit(point[4])), minimum, truncation)
         return value if np.isfinite(value) else 1e12
