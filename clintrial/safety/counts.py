@@ -164,7 +164,7 @@ class PairCounts:
     def sentence(self, lang='en'):
         "What was counted, in words."
         figures = dict(rows=self.rows, reports=self.reports, drugs=len(self.drugs), events=len(self.events), pairs=len(self.table), again=self.repeated, strata=', '.join(map(str, self.strata)))
-        en = '{rows} rows hold {reports} reports with {drugs} drugs and {events} events: {pairs} pairs were reported; {again} rows repeat another one and count once.' + (' Expected counts are stratified by {strata}.' if self.strata else '')
+        en = '{rows} rows hold {reports} reports with {drugs} drugs and {events} events: {pairs} pairs were reported; repeated rows, which count once: {again}.' + (' Expected counts are stratified by {strata}.' if self.strata else '')
         zh = '共 {rows} 行，含 {reports} 份报告、{drugs} 种药物和 {events} 种事件：报告的药物-事件组合有 {pairs} 个；{again} 行为重复行，只计一次。' + ('期望数按 {strata} 分层计算。' if self.strata else '')
         return said(Words(en.format(**figures), zh.format(**figures)), lang)
 
@@ -383,8 +383,8 @@ def remarks(self: PairCounter,
     repeated: int,  # rows
 ) -> tuple:
     "Notes about what was left out or decided."
-    notes = [f'{count} of {self.rows} rows have no {name} and were left out.' for name, count in self.left_out.items() if count]
-    if repeated: notes.append(f'{repeated} rows repeat a pair of their own report and count once.')
+    notes = [f'Rows without {name}: {count} of {self.rows}; they were left out.' for name, count in self.left_out.items() if count]
+    if repeated: notes.append(f'Rows that repeat a pair of their own report: {repeated}; each pair counts once.')
     if self.without_stratum: notes.append(f"{self.without_stratum} cells of {', '.join(map(str, self.strata))} are missing; they form a stratum 'missing'.")
     if self.without_date: notes.append(f'{self.without_date} rows have no date; they count, but stand in no time course.')
     if moved: notes.append(f'{moved} reports name more than one stratum or date; the first one holds.')

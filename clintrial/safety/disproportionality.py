@@ -211,7 +211,7 @@ def screening_words(
     top = signals.iloc[0] if len(signals) else None
     first = '' if top is None else f" The first is {top['term']}: {top['n']} reports, {top['expected']:.2f} expected, {name[0]} {interval_words(top['estimate'], top['low'], top['high'], level).replace('CI', 'interval')}."
     first_zh = '' if top is None else f"居首的是 {top['term']}：{top['n']} 份报告，期望 {top['expected']:.2f}，{name[1]} {interval_words(top['estimate'], top['low'], top['high'], level, 'zh').replace('置信', '')}。"
-    return Words(f'Of {len(table)} pairs with at least {minimum} reports, {len(signals)} are signals ({name[0]} with its {100*level:g}% interval above {name[2]:g}); {found} stand out at a false discovery rate of {100*rate:g}%.{first} A signal is a question, not an effect: nobody knows who took the drug.',
+    return Words(f'Of {len(table)} pairs with at least {minimum} report{"s" if minimum > 1 else ""}, {len(signals)} are signals ({name[0]} with its {100*level:g}% interval above {name[2]:g}); {found} stand out at a false discovery rate of {100*rate:g}%.{first} A signal is a question, not an effect: nobody knows who took the drug.',
                  f'在至少有 {minimum} 份报告的 {len(table)} 个组合中，{len(signals)} 个的{name[1]}的{100*level:g}%区间高于 {name[2]:g}；错误发现率为 {100*rate:g}% 时有 {found} 个突出。{first_zh}信号只是疑问，并非效应：用药人数未知。')
 
 

@@ -234,7 +234,7 @@ def shrinkage_words(
     top = signals.iloc[0] if len(signals) else None
     en = '' if top is None else f" The first is {top['term']}: {top['n']} reports, {top['expected']:.2f} expected, EBGM {interval_words(top['estimate'], top['low'], top['high'], .9).replace('CI', 'interval')}."
     zh = '' if top is None else f"居首的是 {top['term']}：{top['n']} 份报告，期望 {top['expected']:.2f}，EBGM {interval_words(top['estimate'], top['low'], top['high'], .9, 'zh').replace('置信', '')}。"
-    return Words(f"Of {len(table)} pairs with at least {minimum} reports, {len(signals)} have an EB05 of at least {bar:g}.{en} {prior.sentence()}", f"在至少有 {minimum} 份报告的 {len(table)} 个组合中，{len(signals)} 个的 EB05 不低于 {bar:g}。{zh}{prior.sentence('zh')}")
+    return Words(f"Of {len(table)} pairs with at least {minimum} report{'s' if minimum > 1 else ''}, {len(signals)} have an EB05 of at least {bar:g}.{en} {prior.sentence()}", f"在至少有 {minimum} 份报告的 {len(table)} 个组合中，{len(signals)} 个的 EB05 不低于 {bar:g}。{zh}{prior.sentence('zh')}")
 
 
 def shrink(
