@@ -15,7 +15,7 @@ import pandas as pd
 from ..lexicon import LEXICON
 from ..loading import DataError
 from ..mentions import find_mentions, negation_scopes
-from .detector import MEASURED
+from .case_sentences import MEASURED
 from ..statistics.analyses import Analysis, Words, required
 
 # %% ../../nbs/50_safety.reports.ipynb #8dce13ed
