@@ -83,8 +83,8 @@ def backbone(self: TextReader):
     if not self.model:
         from clintrial.model import TrialModel
         from clintrial.tasks import Binary
-        empty = pd.DataFrame({name: ['', ''] for name in self.columns})
-        self.model.append(TrialModel.build(self.read, question_of(empty, self.columns), Binary('·')))
+        anything = pd.DataFrame({name: ['a', 'b'] for name in self.columns})
+        self.model.append(TrialModel.build(self.read, question_of(anything, self.columns), Binary('·')))
     return self.model[0]
 
 
@@ -93,8 +93,9 @@ def raw(self: TextReader, frame: pd.DataFrame):   # (n, width)
     "TF-IDF rows, or the backbone's vectors in full precision."
     if self.read == 'words': return Vocabulary('words', self.buckets, self.idf).weigh(hashed_counts(joined_texts(frame, self.columns), 'words'))
     import torch
-    model = self.backbone()
-    return model.document_vectors(model.encode(question_of(frame, self.columns), targets=False), precision=torch.float32).astype(float) - self.centre
+    model, texts = self.backbone(), frame[list(self.columns)].fillna('').astype(str)
+    read = pd.concat([texts, pd.DataFrame({name: ['.'] for name in self.columns})], ignore_index=True)   # one row that is never empty
+    return model.document_vectors(model.encode(question_of(read, self.columns), targets=False), precision=torch.float32)[:-1].astype(float) - self.centre
 
 
 @patch

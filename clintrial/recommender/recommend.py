@@ -229,7 +229,7 @@ def decide(
     if doubts: return order, False, Words('this patient lies outside of the data: ' + '; '.join(one.en for one in doubts), '该患者超出数据范围：' + '；'.join(one.zh for one in doubts))
     best = order.order[0]
     if len(order.order) == 1: return order, False, Words(f'the rules leave only {name(best)}, which the data then cannot hold against another', f'规则仅留下 {name(best)}，无法与其他药物比较')
-    gap = [interval_words(order.difference, order.low, order.high, self.level, lang) for lang in ('en', 'zh')]
+    gap = [interval_words(order.difference, order.low, order.high, self.level, lang) + (f' {self.unit}' if self.unit else '') for lang in ('en', 'zh')]
     second = name(order.order[1])
     if not order.is_sure: return order, False, Words(f'{name(best)} is first, but its advantage over {second} may be nothing: {gap[0]}', f'{name(best)} 居首，但相对 {second} 的优势可能为零：{gap[1]}')
     return order, True, Words(f'{name(best)} is better than {second} by {gap[0]}', f'{name(best)} 优于 {second}：{gap[1]}')
