@@ -94,8 +94,8 @@ def raw(self: TextReader, frame: pd.DataFrame):   # (n, width)
     if self.read == 'words': return Vocabulary('words', self.buckets, self.idf).weigh(hashed_counts(joined_texts(frame, self.columns), 'words'))
     import torch
     model, texts = self.backbone(), frame[list(self.columns)].fillna('').astype(str)
-    read = pd.concat([texts, pd.DataFrame({name: ['.'] for name in self.columns})], ignore_index=True)   # one row that is never empty
-    return model.document_vectors(model.encode(question_of(read, self.columns), targets=False), precision=torch.float32)[:-1].astype(float) - self.centre
+    if (texts == '').all(axis=None): texts = texts.replace('', '.')   # a table without any text is refused below
+    return model.document_vectors(model.encode(question_of(texts, self.columns), targets=False), precision=torch.float32).astype(float) - self.centre
 
 
 @patch
