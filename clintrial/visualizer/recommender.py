@@ -82,11 +82,12 @@ def value_panel(rows, order, names, heading, is_first, null):
     shown = pd.DataFrame({'term': rows['term'], 'at': rows[middle], 'low': rows[low], 'high': rows[high]}).round(5)
     shown['verdict'] = np.where(shown['low'] > 0, 'gains', np.where(shown['high'] < 0, 'loses', 'open')) if null is not None else 'value'
     edges = padded(*((shown['low'].min(), shown['high'].max()) if null is None else (min(0., shown['low'].min()), max(0., shown['high'].max()))), .06)
-    x = alt.X('at:Q', title=heading, scale=alt.Scale(domain=list(edges), nice=False), axis=alt.Axis(grid=False, tickCount=5))
+    x = alt.X('at:Q', title=heading, scale=alt.Scale(domain=list(edges), nice=False, zero=False), axis=alt.Axis(grid=False, tickCount=5))
     y = alt.Y('term:N', sort=order, title=None, scale=alt.Scale(domain=order), axis=alt.Axis(labelLimit=260, ticks=False, labelPadding=7) if is_first else None)
     colour = alt.Color('verdict:N', legend=None, scale=alt.Scale(domain=['gains', 'loses', 'open', 'value'], range=[BLUE, VERMILLION, MUTED, INK]))
     shape = alt.Shape('verdict:N', legend=None, scale=alt.Scale(domain=['gains', 'loses', 'open', 'value'], range=['triangle-up', 'triangle-down', 'circle', 'circle']))
     tips = ['term:N', *(alt.Tooltip(f'{name}:Q', title=words, format='.3f') for name, words in (('at', heading), ('low', '95% low'), ('high', '95% high')))]
     base = alt.Chart(shown).encode(y=y, color=colour, tooltip=tips)
     line = [] if null is None else [alt.Chart(pd.DataFrame({'at': [null]})).mark_rule(color=MUTED, strokeDash=[5, 3]).encode(x=x)]
-    return alt.layer(*line, base.mark_rule(strokeWidth=1.6).encode(x='low:Q', x2='high:Q'), base.mark_point(filled=True, size=75, opacity=1).encode(x=x, shape=shape)).properties(width=230, height=alt.Step(30))
+    rule = base.mark_rule(strokeWidth=1.6).encode(x=alt.X('low:Q', title=heading, scale=alt.Scale(domain=list(edges), nice=False, zero=False)), x2='high:Q')
+    return alt.layer(*line, rule, base.mark_point(filled=True, size=75, opacity=1).encode(x=x, shape=shape)).properties(width=230, height=alt.Step(30))
