@@ -7,8 +7,8 @@ from pictures import picture
 
 @picture
 def ranked_drugs():
-    rows = [('tamoxifen', 'benefit', .11, .04, .18, 1, 'warning'), ('tamoxifen', 'harm', .05, .02, .08, 1, 'warning'), ('letrozole', 'benefit', .08, .01, .15, 2, 'allowed'), ('letrozole', 'harm', .06, .02, .1, 2, 'allowed'),
-            ('xylomab', 'benefit', .04, -.06, .14, None, 'unknown'), ('xylomab', 'harm', .02, -.02, .06, None, 'unknown'), ('valproate', 'benefit', .2, .1, .3, None, 'refused'), ('valproate', 'harm', .01, -.03, .05, None, 'refused')]
+    rows = [('drug A', 'benefit', .11, .04, .18, 1, 'warning'), ('drug A', 'harm', .05, .02, .08, 1, 'warning'), ('drug B', 'benefit', .08, .01, .15, 2, 'allowed'), ('drug B', 'harm', .06, .02, .1, 2, 'allowed'),
+            ('drug C', 'benefit', .04, -.06, .14, None, 'unknown'), ('drug C', 'harm', .02, -.02, .06, None, 'unknown'), ('drug D', 'benefit', .2, .1, .3, None, 'refused'), ('drug D', 'harm', .01, -.03, .05, None, 'refused')]
     frame = pd.DataFrame(rows, columns=['drug', 'measure', 'estimate', 'low', 'high', 'rank', 'guard'])
     return recommender.ranked_drugs(frame, reference='no treatment'), {'symbol': 8, 'rule': 8 + 2}   # intervals, and a line of no effect a panel
 
