@@ -66,11 +66,17 @@ def one_seed(form: str, n: int, seed: int, read: str, try_it: bool) -> dict:
         group = pd.Series(effect).groupby([rows['marker'].to_numpy(), (rows['age'] >= 65).to_numpy()]).transform('mean').to_numpy()
         lost = regret(true, (estimate > 0).astype(int))
         sure = (low > 0) | (high < 0)
-        default = regret(true, np.where(sure, estimate > 0, recommender.average['estimate'][0] > 0).astype(int))
+        default = regret(true, np.where(sure, estimate > 0, average_net(recommender) > 0).astype(int))
         found |= {f'{name}_regret': lost['rule'], f'{name}_better_arm': lost['better_arm'], f'{name}_sure_regret': default['rule'], f'{name}_holds_own': ((low <= effect) & (effect <= high)).mean(), f'{name}_holds_group': ((low <= group) & (group <= high)).mean(),
                   f'{name}_abstains': 1 - sure.mean(), f'{name}_sure': int(sure.sum()), f'{name}_sure_wrong': int((sure & ((estimate > 0) != (effect > 0))).sum()), f'{name}_width': (high - low).mean()}
     if try_it: found['value_low'], found['value_high'], found['value_gain_low'] = recommender.values.loc[0, ['low', 'high', 'gain_low']]
     return {'form': form, 'read': read, 'seed': seed, 'true_value': true_value(truth, net_draws(recommender, frame)), **found}
+
+
+def average_net(recommender: Recommender) -> float:
+    "The average effect of the active arm, benefit minus weighted harm."
+    found = recommender.average[recommender.average['term'] == 'active - placebo']['estimate'].to_numpy()
+    return found[0] - (recommender.harm_weight*found[1] if len(found) > 1 else 0.)
 
 
 def true_value(truth, draws) -> float:
