@@ -46,7 +46,7 @@ def test_no_score_overrules_a_rule(recommender, new):
 
 
 @given(st.lists(st.sampled_from(EXAMPLE_RULES), min_size=1, max_size=4, unique=True), st.sampled_from(['tamoxifen', 'amoxicillin', 'metformin', 'warfarin', 'ramipril', 'valproate']), st.sampled_from([None, 'yes', 'no']))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_a_further_rule_never_makes_a_drug_safer(rules, drug, pregnant):
     "Verdicts only grow harder with each rule, for a drug that the tables know."
     order, patient = ('allowed', 'warning', 'unknown', 'refused'), dict(pregnant=pregnant, allergies='penicillin', medications='warfarin', conditions='deep vein thrombosis', egfr=20)
@@ -106,7 +106,7 @@ def test_three_arms_share_one_reference():
 
 
 @given(st.integers(0, 1000), st.floats(.01, 100.))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=5, deadline=None)
 def test_the_posterior_knows_no_units(seed, scale):
     "Milligrams or grams: the draws scale with the outcome."
     rng = np.random.default_rng(seed)
