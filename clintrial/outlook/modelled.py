@@ -72,7 +72,7 @@ def modelled_problems(
         risk = table.frame[f'time: {problem}'] > 0
         n, events = int(risk.sum()), int(table.frame.loc[risk, f'event: {problem}'].sum())
         low, high = wilson(events, n) if n else (float('nan'),)*2
-        reason = '' if events >= least else f'{events} events among {n} at risk; {least} are needed'
+        reason = '' if events >= least else f'{events} events among {n} at risk, {least} are needed'
         rows.append((problem, n, events, events/n if n else float('nan'), low, high, not reason, reason))
     found = pd.DataFrame(rows, columns=['problem', 'at_risk', 'events', 'estimate', 'low', 'high', 'modelled', 'reason'])
     return ModelledProblems(found.sort_values('events', ascending=False, kind='stable').reset_index(drop=True), least, table.horizon)

@@ -38,12 +38,12 @@ class Illness(NamedTuple):
 
 
 ILLNESSES = MappingProxyType({
-    'acute kidney injury': Illness(.0022, .014, .006, .0001, 'creatinine', 'µmol/L', 80., 10., 2.4, .35, .4, ('passing less urine than usual', 'ankles swollen in the evening', 'rings have become tight')),
-    'heart failure':       Illness(.0022, .014, .006, .0001, 'NT-proBNP', 'ng/L', 180., 45., 2., .5, 0., ('out of breath on the stairs', 'sleeps on two pillows', 'gained three kilos in a week')),
-    'liver injury':        Illness(.0016, .016, .006, .0001, 'ALT', 'U/L', 28., 6., 2.4, 0., .9, ('itching at night', 'urine as dark as tea', 'no appetite for fatty food')),
-    'fall with injury':    Illness(.0026, .014, .006, .0002, None, '', 0., 0., 0., .6, .2, ('unsteady when turning round', 'held on to the door frame', 'feet feel numb in slippers')),
-    'depressive episode':  Illness(.0024, .014, .006, .0002, None, '', 0., 0., 0., -.1, 0., ('wakes at four and cannot sleep again', 'no longer looks after the garden', 'cancelled the visit of the grandchildren')),
-    'stroke':              Illness(.0001, .01, .01, .00004, None, '', 0., 0., 0., .5, 0., ('tingling in one hand for minutes',))})
+    'acute kidney injury': Illness(.0012, .012, .004, .00005, 'creatinine', 'µmol/L', 80., 10., 2.4, .35, .4, ('passing less urine than usual', 'ankles swollen in the evening', 'rings have become tight')),
+    'heart failure':       Illness(.0011, .012, .004, .00005, 'NT-proBNP', 'ng/L', 180., 45., 2., .5, 0., ('out of breath on the stairs', 'sleeps on two pillows', 'gained three kilos in a week')),
+    'liver injury':        Illness(.0009, .013, .004, .00005, 'ALT', 'U/L', 28., 6., 2.4, 0., .9, ('itching at night', 'urine as dark as tea', 'no appetite for fatty food')),
+    'fall with injury':    Illness(.0014, .012, .004, .0001, None, '', 0., 0., 0., .6, .2, ('unsteady when turning round', 'held on to the door frame', 'feet feel numb in slippers')),
+    'depressive episode':  Illness(.0014, .012, .004, .00005, None, '', 0., 0., 0., -.1, 0., ('wakes at four and cannot sleep again', 'no longer looks after the garden', 'cancelled the visit of the grandchildren')),
+    'stroke':              Illness(.00008, .01, .01, .00003, None, '', 0., 0., 0., .5, 0., ('tingling in one hand for minutes',))})
 FILLERS = ('Tolerates the study drug well.', 'Medication taken as prescribed.', 'Blood pressure diary brought along.', 'No change of concomitant medication.', 'Went on holiday since the last visit.', 'Asked about the end of the trial.',
            'Weight stable.', 'Had a mild cold, over now.', 'Travel costs were settled.', 'Next visit agreed.')
 DAYS = 364   # length of the trial
