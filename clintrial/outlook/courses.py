@@ -138,6 +138,17 @@ def patient_courses(
     begun = first_onsets(tables['problems'].assign(term=tables['problems']['term'].astype(str)), patients.set_index('subject')['until'], notes)
     return PatientCourses(patients, joined_visits(tables['visits'], notes), measured, begun, tuple(notes), narrate)
 
+# %% ../../nbs/53_outlook.courses.ipynb #c5f1be15
+@patch
+def only(
+    self: PatientCourses,
+    subjects,               # names
+) -> PatientCourses:
+    "The courses of some patients; raises `DataError` for one that there is not."
+    wanted = {str(subject) for subject in subjects}
+    if wanted - {*self.patients['subject']}: raise DataError('There is no such patient.', column='subject', remedy='See the subjects of `patients`.')
+    return replace(self, **{name: getattr(self, name)[getattr(self, name)['subject'].isin(wanted)].reset_index(drop=True) for name in COLUMNS})
+
 # %% ../../nbs/53_outlook.courses.ipynb #07ef8628
 def days_since(
     dates,         # series of dates: text in ISO 8601, or date objects, with or without clock and offset
