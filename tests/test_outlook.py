@@ -12,7 +12,7 @@ from clintrial.narrative import Narrative
 from clintrial.outlook import (Onsets, calibrated, compare_sites, courses_of_care, courses_of_sdtm, days_since, fit_hazards, group_terms, landmark_table, modelled_problems,
                                only_modelled, patient_courses, simulate_courses)
 
-FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SUBJECTS, TESTS, TERMS = ('A', 'B', 'C'), ('creatinine', 'ALT'), ('fall', 'infection', 'stroke')
 DAYS = st.integers(-20, 100)
 VISITS = st.lists(st.tuples(st.sampled_from(SUBJECTS), DAYS, st.sampled_from(['Well.', 'Unsteady.', '咳嗽三天。', ''])), min_size=1, max_size=20)

@@ -75,11 +75,11 @@ def text_of_past(
     if past.narrate is not None: return past.narrate(day).reindex(subjects).fillna('').astype(str)
     told = past.visits[past.visits['text'] != '']
     told = told.sort_values(['subject', 'day'], ascending=[True, False], kind='stable').groupby('subject').head(latest)
-    lines = told.assign(line=[f'{times_told(day - at)}: {text}' for at, text in zip(told['day'], told['text'])])
-    visits = lines.groupby('subject')['line'].agg(' '.join).reindex(subjects).fillna('')
-    had = past.problems.assign(line=[f'{term} {times_told(day - at).lower()}' for at, term in zip(past.problems['day'], past.problems['term'])])
-    before = had.groupby('subject')['line'].agg('; '.join).reindex(subjects)
-    return visits + before.map(lambda words: '' if pd.isna(words) else f' Had: {words}.')
+    lines, had = {}, {}
+    for row in told.itertuples(): lines.setdefault(row.subject, []).append(f'{times_told(day - row.day)}: {row.text}')
+    for row in past.problems.itertuples(): had.setdefault(row.subject, []).append(f'{row.term} {times_told(day - row.day).lower()}')
+    texts = [' '.join([*lines.get(subject, []), *([f"Had: {'; '.join(had[subject])}."] if subject in had else [])]) for subject in subjects]
+    return pd.Series(texts, index=subjects, dtype='str')
 
 # %% ../../nbs/53_outlook.landmarks.ipynb #38f477f4
 def outcomes_of(
@@ -166,13 +166,14 @@ def one_landmark(courses: PatientCourses, day: float, horizon: float, problems: 
     "The rows of one landmark day."
     why = why_left_out(courses, day, future)
     subjects, past = pd.Index(why.index[why == ''], name='subject'), until_day(courses, day)
+    left = pd.DataFrame({'subject': why.index[why != ''], 'landmark': float(day), 'reason': why[why != ''].to_numpy()})
+    if not len(subjects): return pd.DataFrame(), left
     known = past.patients.set_index('subject').reindex(subjects)
     known = known.assign(**{name: known[name].astype(float) for name in columns_known(courses.patients)[0]})
     frame = pd.concat([known, numbers_of(past, subjects, day, tests)], axis=1).assign(landmark=float(day), text=text_of_past(past, subjects, day, latest))
     if future: frame = pd.concat([frame, outcomes_of(courses, subjects, day, horizon, problems)], axis=1)
     else: frame = frame.assign(**{f'{part}: {problem}': value for problem in problems for part, value in (('time', np.where(has(past, subjects, problem), 0., np.nan)), ('event', 0))})
-    left = why[why != '']
-    return frame.reset_index().set_axis([f'{subject} @ {day:g}' for subject in subjects], axis=0), pd.DataFrame({'subject': left.index, 'landmark': float(day), 'reason': left.to_numpy()})
+    return frame.reset_index().set_axis([f'{subject} @ {day:g}' for subject in subjects], axis=0), left
 
 
 def has(past: PatientCourses, subjects: pd.Index, problem: str) -> np.ndarray:
