@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TABLE', 'WORDS', 'LanguageReader', 'fine_tune', 'OutlookModel', 'what_was_seen', 'calibrated', 'row_reasons',
-           'expected_days', 'Outlook', 'problem_rows', 'long_curves', 'as_inputs', 'reason_in', 'one_answer']
+           'expected_days', 'Outlook', 'widened', 'problem_rows', 'long_curves', 'as_inputs', 'reason_in', 'one_answer']
 
 # %% ../../nbs/53_outlook.prediction.ipynb #f9ed04b7
 import re
@@ -20,7 +20,8 @@ from ..loading import DataError
 from ..model import TrialModel
 from .landmarks import LandmarkTable
 from .onsets import Onsets, of_problem
-from ..predictor import Predictor, checked_level
+from ..predictor import Predictor, ProbabilityInterval, checked_level
+from ..predictor.survival import log_hazard
 from ..schema import Schema
 from ..trainer import FineTuneConfig, FineTuner
 from ..tuning import LastK, Tuning
@@ -60,6 +61,7 @@ class OutlookModel:
     task: Onsets
     reader: object         # has `logits(data)` and `name`
     predictors: tuple      # of each problem
+    intervals: tuple       # of each problem: `ProbabilityInterval` at the horizon
     events: tuple          # events of each problem in the calibration split
     base: tuple            # share of each problem within the horizon by the life table
     known: dict            # sites, landmarks, ranges of the training split
@@ -90,15 +92,18 @@ def calibrated(
     "A reader with its calibration; raises `DataError` where the calibration split has nobody at risk of a problem."
     task, calibration = reader.task, splits.calibration
     encoded, logits, n = task.encode(calibration.frame), reader.logits(calibration), len(reader.task.problems)
-    predictors, events, base = [], [], []
+    predictors, intervals, events, base = [], [], [], []
     for place, name in enumerate(task.problems):
         targets = of_problem(encoded, place, n)
         risk = targets[:, 0] > 0
         if not risk.any(): raise DataError(f"Nobody in the calibration split is at risk of '{name}'.", column=f'time: {name}', remedy='Give it more patients.')
         predictors.append(Predictor.from_logits(task.single(place), targets[risk], of_problem(logits, place, n)[risk], calibration.ids[risk]))
+        known = (targets[risk, 1] > 0) | (targets[risk, 0] >= task.horizon)
+        begun = 1 - predictors[-1].calibrate(of_problem(logits, place, n)[risk])[f'S_{task.times[-1]:g}'].to_numpy()
+        intervals.append(ProbabilityInterval(begun[known], targets[risk, 1][known] > 0))
         events.append(int(targets[risk, 1].sum()))
         base.append(float(1 - task.decode(np.array(task.prior)[None])[0, (place + 1)*len(task.times) - 1]))
-    return OutlookModel(task, reader, tuple(predictors), tuple(events), tuple(base), what_was_seen(splits.train), dict(refused or {}))
+    return OutlookModel(task, reader, tuple(predictors), tuple(intervals), tuple(events), tuple(base), what_was_seen(splits.train), dict(refused or {}))
 
 # %% ../../nbs/53_outlook.prediction.ipynb #6de3d084
 def row_reasons(
@@ -149,6 +154,20 @@ class Outlook:
         return Outlook(rows, curves, self.horizon, self.level, self.window)
 
 # %% ../../nbs/53_outlook.prediction.ipynb #add821d9
+def widened(
+    curve: np.ndarray,   # (n, T) survival
+    lows: np.ndarray,    # (n, T) its band
+    highs: np.ndarray,
+    least: np.ndarray,   # (n,) limits of the probability at the horizon
+    most: np.ndarray,
+) -> tuple:              # (n, T), (n, T)
+    "The band, moved on the log–log scale so that at the horizon it holds these limits too."
+    down = np.maximum(log_hazard(1 - most) - log_hazard(lows[:, -1]), 0)
+    up = np.minimum(log_hazard(1 - least) - log_hazard(highs[:, -1]), 0)
+    low, high = (np.exp(-np.exp(log_hazard(side) + shift[:, None])) for side, shift in ((lows, down), (highs, up)))
+    return np.minimum(low, curve), np.maximum(high, curve)
+
+
 def problem_rows(
     model: OutlookModel,
     table: LandmarkTable,
@@ -162,6 +181,7 @@ def problem_rows(
     name, times, frame = model.task.problems[place], np.array(model.task.times), table.frame
     made = model.predictors[place].calibrate(logits, frame.index, level)
     curve, lows, highs = (made[[f'{part}_{time:g}' for time in times]].to_numpy() for part in ('S', 'low', 'high'))
+    lows, highs = widened(curve, lows, highs, *model.intervals[place](1 - curve[:, -1], level))
     had = (frame[f'time: {name}'] == 0).to_numpy()
     few = f'only {model.events[place]} events to calibrate on' if model.events[place] < 10 else ''
     reasons = ['has begun already' if gone else '; '.join(filter(None, (few, why))) for gone, why in zip(had, wrong)]

@@ -36,7 +36,7 @@ def prepared(n: int, seed: int) -> tuple:   # simulated, whole table, chosen, ta
     asked = landmark_table(simulated.courses, LANDMARK, HORIZON)
     chosen = modelled_problems(asked, least=30)
     table = only_modelled(asked, chosen)
-    splits = table.data.split(fractions=(.45, .1, .15, .3), seed=seed)
+    splits = table.data.split(fractions=(.4, .1, .25, .25), seed=seed)
     return simulated, asked, chosen, table, splits, Onsets(table.problems, HORIZON).fit(splits.train.frame)
 
 
@@ -49,8 +49,9 @@ def all_readers(task: Onsets, splits, folder: Path, backbone: str, epochs: float
 
 # %% ../../nbs/56_stories.outlook.ipynb #ab1cf37b
 def chosen_patient(outlook) -> str:
-    "Of the patients who can be answered about every problem, the one with the highest probability."
-    told = outlook.table.groupby('subject')['estimate'].agg(['count', 'max'])
+    "Of the patients with the most answers that do not abstain, the one with the highest probability."
+    sure = outlook.table[~outlook.table['abstain'].astype(bool)].dropna(subset='estimate')
+    told = (sure if len(sure) else outlook.table.dropna(subset='estimate')).groupby('subject')['estimate'].agg(['count', 'max'])
     return told[told['count'] == told['count'].max()]['max'].idxmax()
 
 
