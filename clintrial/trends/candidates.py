@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import ndtri
 
-# %% ../../nbs/54_trends.candidates.ipynb #8b537285
+# %% ../../nbs/54_trends.candidates.ipynb #dd1318ea
 def root(
     counts,  # 0 or more
 ):
@@ -36,10 +36,6 @@ def harmonics(
     waves = 0 if season < 3 else 3 if season == 7 else 2 if season >= 6 else 1
     angles = 2*np.pi*np.outer(times, np.arange(1, waves + 1))/max(season, 1)
     return np.hstack([np.sin(angles), np.cos(angles)])
-
-
-test_close(unroot(root(np.arange(5.))), np.arange(5.))
-test_eq([harmonics(np.arange(10), season).shape[1] for season in (1, 4, 7, 12, 52)], [0, 2, 6, 4, 4])
 
 # %% ../../nbs/54_trends.candidates.ipynb #b5f35bfd
 @dataclass(frozen=True)
@@ -153,8 +149,8 @@ class Autoregression:
 
     def quantiles(self, counts, origins, horizon, levels, seed=0, paths=300):
         "(origins, horizon, levels)"
-        rng, origins = np.random.default_rng(seed), np.asarray(origins)
-        counts = np.asarray(counts, dtype=float)
+        origins, counts = np.asarray(origins), np.asarray(counts, dtype=float)
+        shared, draws = np.random.default_rng(seed), [np.random.default_rng([seed, int(origin)]) for origin in origins]
         before = np.repeat(counts[origins - 2, None], paths, 1)
         last = np.repeat(counts[origins - 1, None], paths, 1)
         found = np.empty((len(origins), horizon, len(levels)))
@@ -162,7 +158,8 @@ class Autoregression:
             fixed = self.coefficients[0] + harmonics(origins + step, self.season) @ self.coefficients[3:]
             log_mean = fixed[:, None] + self.coefficients[1]*np.log1p(last) + self.coefficients[2]*np.log1p(before)
             mean = np.exp(np.clip(log_mean, -10, np.log(self.most)))
-            drawn = rng.poisson(mean*rng.gamma(1/self.dispersion, self.dispersion, (1, paths))).astype(float)
+            rates = mean*shared.gamma(1/self.dispersion, self.dispersion, paths)
+            drawn = np.stack([own.poisson(rate) for own, rate in zip(draws, rates)]).astype(float)
             found[:, step] = np.quantile(drawn, levels, axis=1).T
             before, last = last, drawn
         return found
