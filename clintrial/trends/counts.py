@@ -107,7 +107,7 @@ def first_days(
     "The first day of the period that each day lies in."
     if every == 'day': return dates
     if every == 'month': return dates.dt.to_period('M').dt.start_time
-    return dates - pd.to_timedelta((dates.dt.weekday - week_start) % 7, unit='D')
+    return dates - pd.to_timedelta((dates.dt.day_of_week - week_start) % 7, unit='D')
 
 
 def calendar(first, last, every):

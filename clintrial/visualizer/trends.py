@@ -41,7 +41,7 @@ def forecast_record(
     low, high = wilson(inside, n)
     record = f'{100*inside/n:.0f}% of {n:,} past {100*level:g}% intervals held'
     description = f"{title}: {len(seen):,} observed values, {int(fan['value'].isna().sum())} steps ahead. Of {n:,} past forecasts {inside:,} ({100*inside/n:.0f}%) lie within their {100*level:g}% interval; if they were independent, that share would be known to {100*low:.0f} to {100*high:.0f}%."
-    return titled(alt.vconcat(top, strip, spacing=6), title, record, description)
+    return titled(alt.vconcat(top, strip, spacing=6).resolve_scale(x='shared'), title, record, description)
 
 # %% ../../nbs/30_visualizer.trends.ipynb #a196c92a
 def reproduction_chart(
@@ -54,7 +54,7 @@ def reproduction_chart(
     require(frame, 'time', 'estimate', 'low', 'high')
     rows = frame[['time', 'estimate', 'low', 'high', *(['true'] if 'true' in frame else [])]].dropna(subset=['estimate'])
     if rows.empty: raise DataError('No reproduction number is known.', column='estimate', remedy='Give a longer series.')
-    x, top = alt.X('time:T', title=None, axis=alt.Axis(grid=False)), min(float(rows['high'].max())*1.05, highest)
+    x, top = alt.X('time:T', title=None, axis=alt.Axis(grid=False, format='%b %d')), min(float(rows['high'].max())*1.05, highest)
     tips = [alt.Tooltip('time:T', format='%Y-%m-%d'), *(alt.Tooltip(f'{name}:Q', format='.2f') for name in ('estimate', 'low', 'high'))]
     base = alt.Chart(rows).encode(x=x, tooltip=tips)
     scale = alt.Scale(domain=[0, top])
@@ -79,7 +79,7 @@ def nowcast_chart(
     require(frame, 'time', 'reported', 'estimate', 'low', 'high')
     rows = frame[['time', 'reported', 'estimate', 'low', 'high', *(['true'] if 'true' in frame else [])]]
     if rows.empty: raise DataError('There is no day to draw.', column='time', remedy='Give at least one row.')
-    x = alt.X('time:T', title=None, axis=alt.Axis(grid=False))
+    x = alt.X('time:T', title=None, axis=alt.Axis(grid=False, format='%b %d'))
     y = alt.Y('reported:Q', title='Cases')
     tips = [alt.Tooltip('time:T', format='%Y-%m-%d'), *(alt.Tooltip(f'{name}:Q', format=',.0f') for name in ('reported', 'estimate', 'low', 'high'))]
     layers = [alt.Chart(rows).mark_bar(color=BLUE, opacity=.45, width=max(4, min(16, 420/len(rows)))).encode(x=x, y=y, tooltip=tips)]
@@ -87,7 +87,7 @@ def nowcast_chart(
     if len(known):
         base = alt.Chart(known).encode(x=x, tooltip=tips)
         layers += [base.mark_rule(color=VERMILLION, strokeWidth=1.8).encode(y=alt.Y('low:Q', title='Cases'), y2='high:Q'), base.mark_point(color=VERMILLION, filled=True, size=36).encode(y='estimate:Q')]
-    said = f"{len(rows) - len(known)} days cannot be estimated yet" if len(known) < len(rows) else ''
+    said = f"{len(rows) - len(known)} of {len(rows)} days cannot be estimated yet" if len(known) < len(rows) else ''
     if 'true' in rows:
         layers.append(alt.Chart(rows).mark_tick(color=INK, thickness=2, width=10, orient='horizontal').encode(x=x, y='true:Q'))
         inside = int(known['true'].between(known['low'], known['high']).sum())
