@@ -21,8 +21,9 @@ from execnb.nbio import write_nb
 from jupytext.combine import combine_inputs_with_outputs
 from nbclient import NotebookClient
 from nbdev.clean import clean_nb
-from nbdev.config import get_config
-from nbdev.doclinks import nbdev_export
+from nbdev.config import add_init, get_config
+from nbdev.doclinks import _build_modidx
+from nbdev.export import nb_export
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,6 +73,13 @@ def id_from_source(cell, taken: set) -> str:
     for salt in range(1000):
         digest = hashlib.sha1(f'{salt}{cell.cell_type}{cell.source}'.encode()).hexdigest()[:8]
         if digest not in taken: return digest
+
+
+def export(notebooks: list[Path]):
+    "The modules of these notebooks, which other notebooks import; `nbdev_export` makes all of them."
+    for notebook in notebooks: nb_export(notebook)
+    add_init(get_config().lib_path)
+    _build_modidx()
 
 
 # -- run
@@ -168,7 +176,7 @@ if __name__ == '__main__':
     action, *paths = sys.argv[1:] or ['help']
     if action == 'render': print(render_readme())
     elif action in ACTIONS:
-        for path in paths:
-            print(ACTIONS[action](Path(path).resolve()))
-        if action == 'save': nbdev_export.__wrapped__()   # notebooks import the package that they make
+        done = [ACTIONS[action](Path(path).resolve()) for path in paths]
+        print(*done, sep='\n')
+        if action == 'save': export(done)
     else: sys.exit(__doc__)
