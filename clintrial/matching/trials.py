@@ -75,7 +75,7 @@ def trial_score(
     met[0] += 1 - possible
     shares, cumulated = np.arange(len(met))/(len(met) - 1), np.cumsum(met)
     low, high = (shares[min(np.searchsorted(cumulated, level - 1e-12), len(shares) - 1)] for level in (.025, .975))
-    return float(met @ shares), float(low), float(high), possible
+    return round(float(met @ shares), 4), float(low), float(high), round(possible, 4)
 
 # %% ../../nbs/51_matching.trials.ipynb #0384cd2f
 TRIAL_VERDICTS = {'eligible': Words('eligible', '符合'), 'not eligible': Words('not eligible', '不符合'), 'uncertain': Words('no verdict', '未作结论')}
