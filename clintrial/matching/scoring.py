@@ -264,4 +264,4 @@ def simulated_judge(
     seed=0,
 ) -> CriterionJudge:
     "A judge fitted on simulated cases; kept for the session."
-    return fit_judge(simulate_cases(16, 6, seed).pairs, Embedder(), 'simulated cases', seed)
+    return fit_judge(simulate_cases(12, 4, seed).pairs, Embedder(), 'simulated cases', seed)
