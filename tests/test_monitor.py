@@ -74,8 +74,8 @@ def delivering(database, url, folder) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, '-c', DELIVER, str(database), url, str(folder)], cwd=ROOT, env={**os.environ, 'PYTHONPATH': str(ROOT)}, stdout=subprocess.PIPE)
 
 
-def until(condition, seconds=30):
-    "Wait for a condition, not for a time."
+def until(condition, seconds=180):
+    "Wait for a condition, not for a time; a busy machine needs a minute to start a process."
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, 'it did not come about'

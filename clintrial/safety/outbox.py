@@ -192,9 +192,10 @@ def strike(
 ):
     "Note how a try ended."
     now = self.now
-    if not problem: return self.connection.execute("UPDATE outbox SET state = 'sent', sent_at = ?, problem = '', leased_until = '' WHERE number = ?", (stamp(now), number))
     due = now + timedelta(seconds=min(self.wait*2.**min(tries, 30), LONGEST_WAIT))
-    self.connection.execute('UPDATE outbox SET state = ?, due_at = ?, problem = ?, leased_until = ? WHERE number = ?', ('refused' if refused else 'waiting', stamp(due), problem[:200], '', number))
+    state, sent = ('refused' if refused else 'waiting', '') if problem else ('sent', stamp(now))
+    with transaction(self.connection) as database:
+        database.execute("UPDATE outbox SET state = ?, due_at = ?, sent_at = ?, problem = ?, leased_until = '' WHERE number = ?", (state, stamp(due), sent, problem[:200], number))
 
 # %% ../../nbs/50_safety.outbox.ipynb #e7b84a9f
 def problem_of(error: Exception) -> str:
@@ -231,4 +232,5 @@ def retry(
 ) -> int:             # how many
     "Put refused messages back, after a person has looked."
     chosen, named = ('', ()) if key is None else (' AND key = ?', (key,))
-    return self.connection.execute(f"UPDATE outbox SET state = 'waiting', due_at = ? WHERE state = 'refused'{chosen}", (stamp(self.now), *named)).rowcount
+    with transaction(self.connection) as database:
+        return database.execute(f"UPDATE outbox SET state = 'waiting', due_at = ? WHERE state = 'refused'{chosen}", (stamp(self.now), *named)).rowcount
