@@ -28,7 +28,7 @@ def fan_layers(
     pairs = [(low, high) for low, high in zip(ordered, ordered[::-1]) if levels[low] < 50 and abs(levels[low] + levels[high] - 100) < 1e-6]
     x, when = alt.X('time:T', title=None, axis=alt.Axis(grid=False)), alt.Tooltip('time:T', format='%Y-%m-%d')
     fan, seen = rows.dropna(subset=ordered), rows[rows['value'].notna()][['time', 'value']]
-    base = alt.Chart(fan[['time', *ordered]].rename(columns=lambda name: str(name).replace('.', '_')).round(3)).encode(x=x, tooltip=[when, *(alt.Tooltip(f"{name.replace('.', '_')}:Q", title=f'{levels[name]:g}th percentile', format=',.1f') for name in ordered)])
+    base = alt.Chart(fan[['time', *ordered]].round(dict.fromkeys(ordered, 3)).rename(columns=lambda name: str(name).replace('.', '_'))).encode(x=x, tooltip=[when, *(alt.Tooltip(f"{name.replace('.', '_')}:Q", title=f'{levels[name]:g}th percentile', format=',.1f') for name in ordered)])
     named = lambda name: f"{name.replace('.', '_')}:Q"
     layers = [base.mark_area(color=VERMILLION, opacity=.16).encode(y=alt.Y(named(low), title=words), y2=alt.Y2(named(high))) for low, high in pairs]
     if 'q50' in ordered: layers.append(base.mark_line(color=VERMILLION, strokeDash=[6, 3], strokeWidth=2).encode(y=alt.Y('q50:Q', title=words)))
