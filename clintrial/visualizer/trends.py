@@ -74,7 +74,7 @@ def reproduction_chart(
     require(frame, 'time', 'estimate', 'low', 'high')
     rows = frame[['time', 'estimate', 'low', 'high', *(['true'] if 'true' in frame else [])]].dropna(subset=['estimate'])
     if rows.empty: raise DataError('No reproduction number is known.', column='estimate', remedy='Give a longer series.')
-    x, top = alt.X('time:T', title=None, axis=alt.Axis(grid=False, format='%b %d')), min(float(rows['high'].max())*1.05, highest)
+    x, top = alt.X('time:T', title=None, axis=alt.Axis(grid=False)), min(float(rows['high'].max())*1.05, highest)
     tips = [alt.Tooltip('time:T', format='%Y-%m-%d'), *(alt.Tooltip(f'{name}:Q', format='.2f') for name in ('estimate', 'low', 'high'))]
     base = alt.Chart(rows).encode(x=x, tooltip=tips)
     scale = alt.Scale(domain=[0, top])
@@ -99,7 +99,7 @@ def nowcast_chart(
     require(frame, 'time', 'reported', 'estimate', 'low', 'high')
     rows = frame[['time', 'reported', 'estimate', 'low', 'high', *(['true'] if 'true' in frame else [])]]
     if rows.empty: raise DataError('There is no day to draw.', column='time', remedy='Give at least one row.')
-    x = alt.X('time:T', title=None, axis=alt.Axis(grid=False, format='%b %d'))
+    x = alt.X('time:T', title=None, axis=alt.Axis(grid=False))
     y = alt.Y('reported:Q', title='Cases')
     tips = [alt.Tooltip('time:T', format='%Y-%m-%d'), *(alt.Tooltip(f'{name}:Q', format=',.0f') for name in ('reported', 'estimate', 'low', 'high'))]
     layers = [alt.Chart(rows).mark_bar(color=BLUE, opacity=.45, width=max(4, min(16, 420/len(rows)))).encode(x=x, y=y, tooltip=tips)]
