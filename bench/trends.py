@@ -43,40 +43,55 @@ def surveillance(seed, change=True):
         correlation=float(rng.uniform(.5, .9)), noise=float(rng.uniform(.1, .35)), dispersion=float(rng.uniform(.005, .05)), seed=seed)
 
 
-def forecasts(n) -> dict:
-    "Coverage and scores, a mean over series of means over origins."
-    rows = []
-    for seed in range(n):
-        rolling = rolling_origin(count_series(surveillance(seed).frame, count='count'), HORIZON, LEVEL)
-        for candidate in rolling.quantiles:
-            for method in INTERVALS if candidate in ('exponential smoothing', 'ensemble') else ('model', 'agaci'):
-                found = losses(rolling.observed, calibrated(rolling, candidate, method), rolling.levels, rolling.scale, LEVEL)
-                inside = found['coverage'][WARM:]
-                rows.append({'series': seed, 'candidate': candidate, 'method': method, 'coverage': np.nanmean(inside), 'worst': pd.Series(inside).rolling(HALF_YEAR).mean().min(), 'MASE': np.nanmean(found['MASE'][WARM:]), 'CRPS': np.nanmean(found['CRPS'][WARM:])})
-        if seed % 20 == 19: progress(f'{seed + 1} series forecast')
-    frame = pd.DataFrame(rows)
-    said = {}
+def forecast_rows(seed) -> list:
+    "One series: coverage and scores, means over its origins, by candidate and kind of interval."
+    rolling, rows = rolling_origin(count_series(surveillance(seed).frame, count='count'), HORIZON, LEVEL), []
+    for candidate in rolling.quantiles:
+        for method in INTERVALS if candidate in ('exponential smoothing', 'ensemble') else ('model', 'agaci'):
+            found = losses(rolling.observed, calibrated(rolling, candidate, method), rolling.levels, rolling.scale, LEVEL)
+            inside = found['coverage'][WARM:]
+            rows.append({'series': seed, 'candidate': candidate, 'method': method, 'coverage': np.nanmean(inside), 'worst': pd.Series(inside).rolling(HALF_YEAR).mean().min(), 'MASE': np.nanmean(found['MASE'][WARM:]), 'CRPS': np.nanmean(found['CRPS'][WARM:])})
+    return rows
+
+
+def forecast_figures(rows) -> dict:
+    "Means over series with their intervals, and paired differences."
+    frame, said, paired = pd.DataFrame(rows), {}, {}
     for (candidate, method), part in frame.groupby(['candidate', 'method'], sort=False):
         said[f'{candidate}, {method}'] = {name: over_series(part[name]) for name in ('coverage', 'worst', 'MASE', 'CRPS')}
     wide = frame.pivot(index='series', columns=['candidate', 'method'], values='CRPS')
-    paired = {}
     for candidate in ('exponential smoothing', 'autoregression', 'ensemble'):
         for other in (('seasonal naive', 'model'), ('exponential smoothing', 'model')):
             paired[f'{candidate}, agaci minus {other[0]}, {other[1]}: relative CRPS'] = over_series((wide[(candidate, 'agaci')] - wide[other])/wide[other])
     held = {f'share of series with coverage of at least .85: ensemble, {method}': over_series(frame[(frame['candidate'] == 'ensemble') & (frame['method'] == method)]['coverage'] >= .85) for method in INTERVALS}
-    return {'series': n, 'by_candidate_and_method': said, 'paired': paired, 'held': held}
+    return {'series': frame['series'].nunique(), 'by_candidate_and_method': said, 'paired': paired, 'held': held}
+
+
+def forecasts(n) -> dict:
+    "All candidates and intervals on `n` series."
+    rows = []
+    for seed in range(n):
+        rows += forecast_rows(seed)
+        if seed % 20 == 19: progress(f'{seed + 1} series forecast')
+    return forecast_figures(rows)
+
+
+def chosen_row(seed) -> dict:
+    "`forecast` as a user calls it: the chosen model on the last year, which had no say."
+    found = forecast(count_series(surveillance(5000 + seed).frame, count='count'), horizon=HORIZON, level=LEVEL, last=52)
+    score = found.evaluation.table.set_index(['term', 'metric'])['estimate']
+    return {'coverage': score['chosen', 'coverage'], 'MASE': score['chosen', 'MASE'], 'MASE_naive': score['seasonal naive', 'MASE'], 'MASE_ets': score['exponential smoothing', 'MASE'], 'CRPS_beside_naive': score['chosen', 'CRPS']/score['seasonal naive', 'CRPS'] - 1,
+            'CRPS_beside_ets': score['chosen', 'CRPS']/score['exponential smoothing', 'CRPS'] - 1, 'abstains': bool(found.abstains)}
+
+
+def chosen_figures(rows) -> dict:
+    frame = pd.DataFrame(rows)
+    return {'series': len(frame), **{name: over_series(frame[name]) for name in frame}}
 
 
 def chosen_forecasts(n) -> dict:
-    "`forecast` as a user calls it: the chosen model on the last year, which had no say."
-    rows = []
-    for seed in range(5000, 5000 + n):
-        found = forecast(count_series(surveillance(seed).frame, count='count'), horizon=HORIZON, level=LEVEL, last=52)
-        score = found.evaluation.table.set_index(['term', 'metric'])['estimate']
-        rows.append({'coverage': score['chosen', 'coverage'], 'MASE': score['chosen', 'MASE'], 'MASE_naive': score['seasonal naive', 'MASE'], 'MASE_ets': score['exponential smoothing', 'MASE'], 'CRPS_naive': score['chosen', 'CRPS']/score['seasonal naive', 'CRPS'] - 1,
-                     'CRPS_ets': score['chosen', 'CRPS']/score['exponential smoothing', 'CRPS'] - 1, 'abstains': bool(found.abstains)})
-    frame = pd.DataFrame(rows)
-    return {'series': n, **{name: over_series(frame[name]) for name in frame}}
+    "The chosen model's scores, means over series."
+    return chosen_figures([chosen_row(seed) for seed in range(n)])
 
 
 def reproduction(n) -> dict:
