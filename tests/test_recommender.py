@@ -80,7 +80,7 @@ def test_where_there_is_no_effect_almost_nothing_is_recommended():
     "A drug that does nothing: the sure recommendations stay rare."
     trial = simulate_trial(1500, seed=24, coefficients={'treatment': 0., 'treatment:marker': 0., 'treatment:elderly': 0.})
     fitted = Recommender.fit(trial.frame, 'response', 'arm', COLUMNS, probabilities='equal', event='responder', try_it=False)
-    assert fitted.recommend(trial.frame.set_index('subject').head(300)).table['recommended'].mean() < .05
+    assert fitted.recommend(trial.frame.set_index('subject').head(100)).table['recommended'].mean() < .05
 
 
 def test_confounding_is_removed_and_said():
@@ -157,7 +157,7 @@ def test_a_saved_recommender_says_the_same_and_holds_no_patient(frame, new, tmp_
 
 def test_the_embedded_backbone_reads_the_note(frame, new, tmp_path):
     "Frozen vectors in place of words; the backbone itself is not saved, and an empty note is a doubt."
-    fitted = Recommender.fit(frame.head(120), 'response', 'arm', ['marker'], 'narrative', 'equal', event='responder', read='minilm', try_it=False)
+    fitted = Recommender.fit(frame.head(48), 'response', 'arm', ['marker'], 'narrative', 'equal', event='responder', read='minilm', try_it=False)
     again = Recommender.load(fitted.save(tmp_path/'kept'))
     np.testing.assert_allclose(again.recommend(new.head(2)).table['net'], fitted.recommend(new.head(2)).table['net'], atol=1e-5)
     assert sum(file.stat().st_size for file in (tmp_path/'kept').iterdir()) < 2e6

@@ -199,6 +199,7 @@ def fit(
     raw, names = table.matrix(frame).toarray(), column_names(table)
     common = {(name, str(frame[name].dropna().astype(str).value_counts().index[0])) for name in classes}
     kept = independent_columns(raw, [place for place, pair in enumerate(names) if pair not in common])
+    if not kept and not text: raise DataError('No covariate varies.', column=covariates[0], remedy='Name columns that differ between patients.')
     own = raw[:, kept]
     ranges = {name: (float(frame[name].min()), float(frame[name].max()), float(frame[name].isna().mean())) for name in numeric}
     ranges |= {name: (np.nan, np.nan, float(frame[name].isna().mean())) for name in classes}

@@ -165,7 +165,7 @@ def horseshoe_draws(
     precision = np.linalg.pinv(covariance, hermitian=True)
     pull, own = precision @ estimate, block[shrunken]
     sizes = np.bincount(own, minlength=len(unit))
-    local, mixing, overall, across, kept = np.ones(len(own)), np.ones(len(own)), .01*unit**2, unit**2, np.empty((draws, len(estimate)))
+    local, mixing, overall, across, kept = np.ones(len(own)), np.ones(len(own)), .01*unit**2, 1/unit**2, np.empty((draws, len(estimate)))
     for turn in range(burn + draws):
         penalty = np.zeros(len(estimate))
         penalty[shrunken] = 1/(local*overall[own])
