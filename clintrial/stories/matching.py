@@ -33,15 +33,17 @@ def write_report(folder: Path, matches, lost, chosen: str, said: list) -> Path:
 
 
 def tell(
-    folder,      # a new or existing one; the records and the report are written there
+    folder,          # a new or existing one; the records and the report are written there
     seed=0,
+    n_patients=16,
+    n_trials=20,
 ) -> Path:       # the report
     "The whole story, without a network."
     folder = Path(folder)
-    cases = simulate_cases(24, 30, seed + 100)
+    cases = simulate_cases(n_patients, n_trials, seed + 100)
     records = trials_of(cases.write(folder/'records'))
     print(f'{len(cases.patients)} simulated patients, {len(records)} records in {folder.name}/records.')
-    matches = match(cases.patients, records, simulated_judge(seed), top=4)
+    matches = match(cases.patients, records, simulated_judge(seed), top=3)
     right, n = accuracy_of(matches.criteria, cases.pairs)
     best = matches.table.sort_values(['verdict', 'score'], key=lambda column: column.map({'eligible': 0, 'uncertain': 1, 'not eligible': 2}) if column.name == 'verdict' else -column, kind='stable').iloc[0]
     lost, found = screen(best['nct_id'], cases.patients, records, simulated_judge(seed))
