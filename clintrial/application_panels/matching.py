@@ -16,7 +16,7 @@ from ..panels.appearance import chart_html, still_chart, table_html
 from ..panels.arranging import buttons, columns, html_view, rows, tabs
 from ..panels.asking import PanelError, area_field, choice_field, choices_field
 from ..panels.base import Panel, action, code_view
-from ..visualizer.matching import verdict_grid
+from ..visualizer.verdicts import verdict_grid
 
 # %% ../../nbs/58_application_panels.matching.ipynb #89306150
 WORDS = {'Match a patient to trials': '为患者匹配试验', 'Note': '病历', 'A note about one patient; it stays on this machine.': '一名患者的病历；仅保留在本机。', 'Trials': '试验', 'Match': '匹配', 'Matching …': '正在匹配……', 'Shown trial': '显示的试验', 'Ranking': '排名',

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..matching import match, screen, simulate_cases, simulated_judge, trials_of
 from ..narrative import Narrative
 from ..report import Report
-from ..visualizer.matching import attrition_chart, verdict_grid
+from ..visualizer.verdicts import attrition_chart, verdict_grid
 
 # %% ../../nbs/56_stories.matching.ipynb #f1565cf8
 def accuracy_of(criteria, truth) -> tuple:   # (right, of)

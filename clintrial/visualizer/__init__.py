@@ -4,24 +4,26 @@
 
 # %% auto #0
 __all__ = ['Drawing', 'GRID_OF_RATES', 'KNOWN_INTERVAL', 'RECALLS', 'area_under', 'arrow', 'as_html', 'as_pdf', 'as_png',
-           'as_svg', 'attribution_bars', 'average_precision', 'before_after', 'binned', 'by_model', 'calibration_slope',
-           'cell_counts', 'chart_description', 'check_flow', 'chosen', 'class_balance', 'cloud', 'comparison_sentence',
-           'confusion_counts', 'confusion_matrix', 'consort', 'count_bars', 'counterfactual_chart',
-           'coverage_by_subgroup', 'curve_rows', 'decision_curve', 'density', 'diagonal', 'disease_trend',
-           'document_heatmap', 'drift_chart', 'dropout_curve', 'enable_renderer', 'entries', 'error_words',
-           'first_rows', 'forest_plot', 'group_sequential', 'histograms_by_arm', 'history_columns', 'imputation_trace',
-           'interval_widths', 'is_one_distribution', 'kaplan_meier', 'kernel_view', 'linked', 'live_loss',
-           'live_metric', 'loss_chart', 'loss_panel', 'loss_sentence', 'love_plot', 'many_class_chart', 'many_runs',
-           'mean_by_group', 'mean_marks', 'memory_over_time', 'metric_panel', 'metric_rows', 'missing_patterns',
-           'missing_share', 'missingness_matrix', 'model_comparison', 'net_benefit', 'number_chart', 'on_dark',
-           'operator_time', 'padded', 'passage_heatmap', 'patient_distribution', 'patient_flow', 'patient_row',
-           'peak_share', 'pooled_effect', 'precision_at', 'precision_recall_curve', 'predicted_observed',
-           'probability_counts', 'rate_panel', 'readable', 'reliability_diagram', 'reliability_groups',
-           'reliability_sentence', 'reliance_bars', 'resampled', 'roc_curve', 'roc_points', 'run_curves', 'save',
-           'score_counts', 'sensitivity_at', 'set_size_rows', 'set_sizes', 'set_words', 'spider',
-           'standardised_differences', 'step_axis', 'subgroup_calibration', 'subgroup_rows', 'survival_chart',
-           'swimmer', 'term_bars', 'text_lengths', 'to_spec', 'training_curve', 'trend_words', 'two_class_chart',
-           'utilisation', 'volcano', 'waterfall', 'with_unit']
+           'as_svg', 'attribution_bars', 'attrition_chart', 'average_precision', 'before_after', 'binned', 'by_model',
+           'calibration_slope', 'cell_counts', 'change_chart', 'chart_description', 'check_flow', 'chosen',
+           'class_balance', 'cloud', 'comparison_sentence', 'confusion_counts', 'confusion_matrix', 'consort',
+           'count_bars', 'counterfactual_chart', 'course_outlook', 'coverage_by_subgroup', 'curve_rows',
+           'decision_curve', 'density', 'diagonal', 'disease_trend', 'document_heatmap', 'drift_chart', 'dropout_curve',
+           'enable_renderer', 'entries', 'error_words', 'first_rows', 'forecast_record', 'forest_plot',
+           'group_sequential', 'histograms_by_arm', 'history_columns', 'imputation_trace', 'interval_widths',
+           'is_one_distribution', 'kaplan_meier', 'kernel_view', 'linked', 'live_loss', 'live_metric', 'loss_chart',
+           'loss_panel', 'loss_sentence', 'love_plot', 'many_class_chart', 'many_runs', 'mean_by_group', 'mean_marks',
+           'memory_over_time', 'metric_panel', 'metric_rows', 'missing_patterns', 'missing_share', 'missingness_matrix',
+           'model_comparison', 'net_benefit', 'nowcast_chart', 'number_chart', 'on_dark', 'operator_time', 'padded',
+           'passage_heatmap', 'patient_distribution', 'patient_flow', 'patient_row', 'peak_share', 'policy_gain',
+           'pooled_effect', 'precision_at', 'precision_recall_curve', 'predicted_observed', 'probability_counts',
+           'problem_outlook', 'ranked_drugs', 'rate_panel', 'readable', 'reliability_diagram', 'reliability_groups',
+           'reliability_sentence', 'reliance_bars', 'reproduction_chart', 'resampled', 'roc_curve', 'roc_points',
+           'run_curves', 'save', 'score_counts', 'sensitivity_at', 'sequential_course', 'set_size_rows', 'set_sizes',
+           'set_words', 'signal_scatter', 'site_performance', 'spider', 'standardised_differences', 'step_axis',
+           'subgroup_calibration', 'subgroup_rows', 'survival_chart', 'swimmer', 'term_bars', 'text_lengths', 'to_spec',
+           'training_curve', 'trend_words', 'two_class_chart', 'utilisation', 'verdict_grid', 'volcano', 'waterfall',
+           'with_unit']
 
 # %% ../../nbs/30_visualizer.ipynb #1be0d932
 from ..drawing import (KNOWN_INTERVAL, Drawing, as_html, as_pdf, as_png, as_svg, by_model, chart_description, diagonal, enable_renderer, on_dark, padded, readable, save,
@@ -37,28 +39,35 @@ from .documents import document_heatmap, passage_heatmap
 from .kernels import kernel_view, memory_over_time, operator_time, peak_share, utilisation
 from .links import chosen, linked
 from .missingness import dropout_curve, imputation_trace, missing_patterns, missing_share, missingness_matrix
+from .outlook import course_outlook, problem_outlook, site_performance
 from .patients import (curve_rows, density, first_rows, is_one_distribution, many_class_chart, number_chart, patient_distribution, patient_row, set_words,
                                            survival_chart, two_class_chart)
+from .recommender import policy_gain, ranked_drugs
+from .safety import sequential_course, signal_scatter
 from .tables import class_balance, drift_chart, histograms_by_arm, term_bars, text_lengths
 from .training import binned, entries, history_columns, loss_chart, loss_panel, loss_sentence, metric_panel, rate_panel, step_axis, training_curve
+from .trends import change_chart, forecast_record, nowcast_chart, reproduction_chart
 from .trial_effects import forest_plot, love_plot, pooled_effect, standardised_differences, volcano
 from .trial_flow import check_flow, consort, patient_flow
 from .trial_patients import spider, swimmer, waterfall
 from .trial_time import disease_trend, group_sequential, kaplan_meier
+from .verdicts import attrition_chart, verdict_grid
 from .watching import live_loss, live_metric, run_curves
 
 # %% ../../nbs/30_visualizer.ipynb #0dab8a27
 _all_ = ['Drawing', 'GRID_OF_RATES', 'KNOWN_INTERVAL', 'RECALLS', 'area_under', 'arrow', 'as_html', 'as_pdf', 'as_png', 'as_svg', 'attribution_bars',
-         'average_precision', 'before_after', 'binned', 'by_model', 'calibration_slope', 'cell_counts', 'chart_description', 'check_flow', 'chosen',
-         'class_balance', 'cloud', 'comparison_sentence', 'confusion_counts', 'confusion_matrix', 'consort', 'count_bars', 'counterfactual_chart',
-         'coverage_by_subgroup', 'curve_rows', 'decision_curve', 'density', 'diagonal', 'disease_trend', 'document_heatmap', 'drift_chart',
-         'dropout_curve', 'enable_renderer', 'entries', 'error_words', 'first_rows', 'forest_plot', 'group_sequential', 'histograms_by_arm',
-         'history_columns', 'imputation_trace', 'interval_widths', 'is_one_distribution', 'kaplan_meier', 'kernel_view', 'linked', 'live_loss',
-         'live_metric', 'loss_chart', 'loss_panel', 'loss_sentence', 'love_plot', 'many_class_chart', 'many_runs', 'mean_by_group', 'mean_marks',
-         'memory_over_time', 'metric_panel', 'metric_rows', 'missing_patterns', 'missing_share', 'missingness_matrix', 'model_comparison',
-         'net_benefit', 'number_chart', 'on_dark', 'operator_time', 'padded', 'passage_heatmap', 'patient_distribution', 'patient_flow',
-         'patient_row', 'peak_share', 'pooled_effect', 'precision_at', 'precision_recall_curve', 'predicted_observed', 'probability_counts',
-         'rate_panel', 'readable', 'reliability_diagram', 'reliability_groups', 'reliability_sentence', 'reliance_bars', 'resampled', 'roc_curve',
-         'roc_points', 'run_curves', 'save', 'score_counts', 'sensitivity_at', 'set_size_rows', 'set_sizes', 'set_words', 'spider',
-         'standardised_differences', 'step_axis', 'subgroup_calibration', 'subgroup_rows', 'survival_chart', 'swimmer', 'term_bars', 'text_lengths',
-         'to_spec', 'training_curve', 'trend_words', 'two_class_chart', 'utilisation', 'volcano', 'waterfall', 'with_unit']
+         'attrition_chart', 'average_precision', 'before_after', 'binned', 'by_model', 'calibration_slope', 'cell_counts', 'change_chart',
+         'chart_description', 'check_flow', 'chosen', 'class_balance', 'cloud', 'comparison_sentence', 'confusion_counts', 'confusion_matrix',
+         'consort', 'count_bars', 'counterfactual_chart', 'course_outlook', 'coverage_by_subgroup', 'curve_rows', 'decision_curve', 'density',
+         'diagonal', 'disease_trend', 'document_heatmap', 'drift_chart', 'dropout_curve', 'enable_renderer', 'entries', 'error_words', 'first_rows',
+         'forecast_record', 'forest_plot', 'group_sequential', 'histograms_by_arm', 'history_columns', 'imputation_trace', 'interval_widths',
+         'is_one_distribution', 'kaplan_meier', 'kernel_view', 'linked', 'live_loss', 'live_metric', 'loss_chart', 'loss_panel', 'loss_sentence',
+         'love_plot', 'many_class_chart', 'many_runs', 'mean_by_group', 'mean_marks', 'memory_over_time', 'metric_panel', 'metric_rows',
+         'missing_patterns', 'missing_share', 'missingness_matrix', 'model_comparison', 'net_benefit', 'nowcast_chart', 'number_chart', 'on_dark',
+         'operator_time', 'padded', 'passage_heatmap', 'patient_distribution', 'patient_flow', 'patient_row', 'peak_share', 'policy_gain',
+         'pooled_effect', 'precision_at', 'precision_recall_curve', 'predicted_observed', 'probability_counts', 'problem_outlook', 'ranked_drugs',
+         'rate_panel', 'readable', 'reliability_diagram', 'reliability_groups', 'reliability_sentence', 'reliance_bars', 'reproduction_chart',
+         'resampled', 'roc_curve', 'roc_points', 'run_curves', 'save', 'score_counts', 'sensitivity_at', 'sequential_course', 'set_size_rows',
+         'set_sizes', 'set_words', 'signal_scatter', 'site_performance', 'spider', 'standardised_differences', 'step_axis', 'subgroup_calibration',
+         'subgroup_rows', 'survival_chart', 'swimmer', 'term_bars', 'text_lengths', 'to_spec', 'training_curve', 'trend_words', 'two_class_chart',
+         'utilisation', 'verdict_grid', 'volcano', 'waterfall', 'with_unit']
