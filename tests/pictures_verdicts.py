@@ -8,8 +8,8 @@ from pictures import picture
 @picture
 def verdict_grid():
     words = [('Age between 18 and 75 years', 'inclusion'), ('Confirmed diagnosis of asthma', 'inclusion'), ('History of stroke', 'exclusion')]
-    verdicts = ['eligible', 'not', 'unknown', 'eligible', 'eligible', 'not', 'unknown', 'eligible', 'eligible']
-    rows = [(patient, 'NCT1', *words[place], verdicts[3*number + place]) for number, patient in enumerate(('P1', 'P2', 'P3')) for place in range(3)]
+    answers = ['eligible', 'not', 'unknown', 'eligible', 'eligible', 'not', 'unknown', 'eligible', 'eligible']
+    rows = [(patient, 'NCT1', *words[place], answers[3*number + place]) for number, patient in enumerate(('P1', 'P2', 'P3')) for place in range(3)]
     frame = pd.DataFrame(rows, columns=['patient', 'nct_id', 'criterion', 'kind', 'verdict']).assign(p_eligible=.7, p_not=.2, p_unknown=.6, by=['rule', 'model', 'model']*3)
     return verdicts.verdict_grid(frame, across='patient'), {'symbol': 9, 'text': 9}
 
