@@ -47,10 +47,9 @@ def tell(
     right, n = accuracy_of(matches.criteria, cases.pairs)
     best = matches.table.sort_values(['verdict', 'score'], key=lambda column: column.map({'eligible': 0, 'uncertain': 1, 'not eligible': 2}) if column.name == 'verdict' else -column, kind='stable').iloc[0]
     lost, found = screen(best['nct_id'], cases.patients, records, simulated_judge(seed))
-    said = [matches.sentence(), matches.sentence('zh'), f"For {best['patient']} the first trial is {best['nct_id']}: score {best['score']:.2f} [{best['low']:.2f}, {best['high']:.2f}], {best['verdict']} ({best['reason']}).", lost.sentence(), lost.sentence('zh'),
+    said = [matches.sentence(), matches.sentence('zh'), f"For {best['patient']} the trial with the best score is {best['nct_id']}: score {best['score']:.2f} [{best['low']:.2f}, {best['high']:.2f}], {best['verdict']} ({best['reason']}).", lost.sentence(), lost.sentence('zh'),
             f'Verdicts that agree with the simulated truth: {right} of {n}. That is the machinery on simulated notes; real notes are harder.']
     print(*said, sep='\n')
     print(matches.table[matches.table['patient'] == best['patient']][['nct_id', 'rank', 'score', 'low', 'high', 'verdict', 'reason']].round(2).to_string(index=False), lost.table.round(2).to_string(index=False), sep='\n\n')
     report = write_report(folder, matches, lost, best['patient'], said)
-    print(f'Report: {report}')
     return report

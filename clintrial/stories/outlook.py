@@ -109,5 +109,4 @@ def tell(
     now = replace(asked, frame=asked.frame[asked.frame['subject'].isin(test['subject'])])
     patient_part(report, model, simulated, now, model.predict(now))
     path = report.save(folder/'report.html')
-    print(f'\nReport: {path}')
     return path
