@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MANIFEST', 'RunError', 'digest', 'files_of', 'flush', 'seal', 'is_disk_error', 'disk_errors_told', 'whole_folder',
-           'faults', 'check_whole', 'newest_whole', 'sweep']
+           'faults', 'check_whole', 'newest_whole', 'sweep', 'save_parts', 'load_parts']
 
 # %% ../nbs/15_checkpoint.ipynb #02769f31
 import hashlib
@@ -15,7 +15,12 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 from safetensors import SafetensorError
+from safetensors.numpy import load_file
+from safetensors.numpy import save_file as save_arrays
+
+from .loading import DataError
 
 # %% ../nbs/15_checkpoint.ipynb #d90d8924
 MANIFEST = 'manifest.json'
@@ -55,18 +60,22 @@ def is_disk_error(error: Exception) -> bool:
 
 
 @contextmanager
-def disk_errors_told(name: str):   # of what is written
+def disk_errors_told(
+    name: str,                                # of what is written
+    then: str='go on with fit(resume=True)',  # what to do when there is space again
+):
     "Within this context a disk that takes no more ends in a `RunError` that says what to do."
     try: yield
     except Exception as error:
         if not is_disk_error(error): raise
         reason = getattr(error, 'strerror', None) or ('the disk took only a part of a file' if isinstance(error, RuntimeError) else error)
-        raise RunError(f'{name} could not be written ({reason}); checkpoints written before are untouched. Free some space and go on with fit(resume=True).') from error
+        raise RunError(f'{name} could not be written ({reason}); what was written before is untouched. Free some space and {then}.') from error
 
 # %% ../nbs/15_checkpoint.ipynb #e22e193b
 @contextmanager
 def whole_folder(
-    final: str | Path,   # where the folder will appear; must not exist
+    final: str | Path,                        # where the folder will appear; must not exist
+    then: str='go on with fit(resume=True)',  # what to do after the disk was full
 ):
     "Yield a temporary folder to write in; it becomes `final` in one step, or nothing is left."
     final = Path(final)
@@ -74,7 +83,7 @@ def whole_folder(
     final.parent.mkdir(parents=True, exist_ok=True)
     writing = Path(tempfile.mkdtemp(prefix=f'.writing-{final.name}-', dir=final.parent))
     try:
-        with disk_errors_told(final.name):
+        with disk_errors_told(final.name, then):
             yield writing
             seal(writing)
             writing.rename(final)
@@ -113,3 +122,31 @@ def sweep(folder: str | Path):
     for path in Path(folder).glob('.writing-*'): shutil.rmtree(path, ignore_errors=True)
     for path in Path(folder).glob('checkpoint-*'):
         if faults(path): shutil.rmtree(path, ignore_errors=True)
+
+# %% ../nbs/15_checkpoint.ipynb #fc54c50f
+def save_parts(
+    final: str | Path,    # where the folder will appear; must not exist
+    kind: str,            # what it is, in one word
+    plain: dict,          # JSON values
+    arrays: dict,         # name → numpy array
+    more=None,            # function of the folder that writes what else belongs to it
+) -> Path:
+    "Keep a fitted thing. Raises `RunError` where the folder exists or the disk is full."
+    with whole_folder(final, 'save again') as folder:
+        save_arrays({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder/f'{kind}.safetensors')
+        (folder/f'{kind}.json').write_text(json.dumps({'version': 1, **plain}, ensure_ascii=False, indent=1), encoding='utf-8')
+        if more: more(folder)
+    return Path(final)
+
+
+def load_parts(
+    folder: str | Path,   # that `save_parts` wrote
+    kind: str,
+) -> tuple:               # plain values, name → array
+    "What was kept. Raises `DataError` where the folder holds no such thing or a newer one, `RunError` where it has changed since."
+    folder = Path(folder)
+    if not (folder/f'{kind}.json').is_file(): raise DataError(f'The folder {folder.name} holds no {kind}.', remedy=f'Give one that the {kind} was saved to.')
+    check_whole(folder)
+    plain = json.loads((folder/f'{kind}.json').read_text(encoding='utf-8'))
+    if plain.get('version') != 1: raise DataError(f"The {kind} was saved in version {plain.get('version')!r}; this package reads 1.", remedy='Install the version of clintrial that saved it.')
+    return plain, load_file(folder/f'{kind}.safetensors')

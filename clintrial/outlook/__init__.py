@@ -19,6 +19,7 @@ from .onsets import Onsets
 from .opponents import HorizonRegression, LifeTable, LinearHazards, Pooled, fit_hazards, fit_horizon, fit_opponents, pool
 from .prediction import LanguageReader, Outlook, OutlookModel, calibrated, fine_tune
 from .reasons import OutlookReasons, outlook_reasons
+from .saving import loaded_reader, saved_reader
 from .scores import OutlookScores, interval_coverage, score_readers, true_curves
 from .simulated_courses import SITES, SimulatedCourses, Site, simulate_courses
 from .sites import SiteComparison, compare_sites, leave_one_site_out

@@ -17,6 +17,7 @@ from fastcore.basics import patch
 from sklearn.linear_model import LogisticRegression
 
 from ..baselines.features import TableColumns
+from ..checkpoint import load_parts, save_parts
 from ..dataset import TrialData
 from ..loading import DataError
 from .arms import Covariates, TextReader, allocation
@@ -291,19 +292,15 @@ ARRAYS = ('draws', 'weights', 'intercepts', 'modifier_centre', 'modifier_scale',
 
 @patch
 def save(self: Recommender, folder) -> Path:
-    "Write the recommender to a folder; patients are not in it. Raises `FileExistsError` rather than replace one."
-    folder, model, known, reader = Path(folder), self.model, self.covariates, self.covariates.reader
-    if (folder/'recommender.json').exists(): raise FileExistsError(f'{folder.name} holds a recommender already. Choose another folder.')
-    folder.mkdir(parents=True, exist_ok=True)
-    none = np.zeros(0)
+    "Write the recommender to a new folder; patients are not in it. Raises `RunError` where the folder exists."
+    model, known, reader, none = self.model, self.covariates, self.covariates.reader, np.zeros(0)
     text = (reader.components, reader.centre, reader.scale, reader.buckets, reader.idf) if reader else (none,)*5
-    np.savez_compressed(folder/'arrays.npz', **dict(zip(ARRAYS, (model.draws, model.models.weights, model.models.intercepts, model.modifiers.centre, model.modifiers.scale, known.kept, known.centre, known.scale, *text, *(self.propensity or (none, none))))))
+    arrays = {name: np.asarray(array) for name, array in zip(ARRAYS, (model.draws, model.models.weights, model.models.intercepts, model.modifiers.centre, model.modifiers.scale, known.kept, known.centre, known.scale, *text, *(self.propensity or (none, none))))}
     rules = None if self.guard is None else dict(rules=json.loads(self.guard.rules.to_json(orient='records')), classes=[[drug, group] for drug, own in self.guard.classes.items() for group in sorted(own)])
-    plain = dict(version=1, arms=list(map(str, self.arms)), outcomes=model.outcomes, names=model.modifiers.names, sources=model.modifiers.sources, is_binary=model.modifiers.is_binary, has_text=model.modifiers.has_text, limits=[model.models.low, model.models.high],
+    plain = dict(arms=list(map(str, self.arms)), outcomes=model.outcomes, names=model.modifiers.names, sources=model.modifiers.sources, is_binary=model.modifiers.is_binary, has_text=model.modifiers.has_text, limits=[model.models.low, model.models.high],
                  numeric=known.table.numeric, categorical=known.table.categorical, column_names=known.names, column_sources=known.sources, ranges=known.ranges, text=reader and [reader.columns, reader.read], drugs=self.drugs, guard=rules, doses=self.doses, harm_weight=self.harm_weight,
                  level=self.level, randomised=self.randomised, unit=self.unit, warnings=self.warnings, values=json.loads(self.values.to_json(orient='records')), average=json.loads(self.average.to_json(orient='records')), words=self.words)
-    (folder/'recommender.json').write_text(json.dumps(plain, ensure_ascii=False, indent=1), encoding='utf-8')
-    return folder
+    return save_parts(folder, 'recommender', plain, arrays)
 
 
 def as_tuples(value):
@@ -313,12 +310,8 @@ def as_tuples(value):
 # %% ../../nbs/52_recommender.recommend.ipynb #bfb85113
 @patch(cls_method=True)
 def load(cls: Recommender, folder) -> Recommender:
-    "Open a saved recommender; raises `DataError` where the folder holds none."
-    folder = Path(folder)
-    if not (folder/'recommender.json').exists() or not (folder/'arrays.npz').exists(): raise DataError('The folder holds no recommender.', remedy='Give one that Recommender.save has written.')
-    told = json.loads((folder/'recommender.json').read_text(encoding='utf-8'))
-    if told.get('version') != 1: raise DataError(f"The recommender has the version {told.get('version')!r}; this package reads 1.")
-    with np.load(folder/'arrays.npz', allow_pickle=False) as packed: at = {name: packed[name] for name in ARRAYS}
+    "Open a saved recommender; raises `DataError` where the folder holds none, `RunError` where it has changed since."
+    told, at = load_parts(folder, 'recommender')
     reader = TextReader(tuple(told['text'][0]), told['text'][1], at['components'], at['text_centre'], at['text_scale'], at['buckets'], at['idf']) if told['text'] else None
     known = Covariates(TableColumns(as_tuples(told['numeric']), as_tuples(told['categorical'])), tuple(at['kept'].astype(int)), tuple(told['column_names']), tuple(told['column_sources']), at['column_centre'], at['column_scale'], {name: tuple(one) for name, one in told['ranges'].items()}, reader)
     modifiers = Modifiers(tuple(told['names']), tuple(told['sources']), told['is_binary'], told['has_text'], at['modifier_centre'], at['modifier_scale'])
