@@ -18,7 +18,7 @@ from clintrial.tuning import Full, LastK
 what, method, batch = sys.argv[1], sys.argv[2], int(sys.argv[3])
 splits = simulate_trial(60, seed=0).data.split(fractions=(.6, .2, .1, .1), seed=0)
 model = TrialModel.build('minilm', splits.train, tuning={'full': Full(), 'last_k': LastK(2)}[method], window_tokens=128, max_tokens=240)
-config = FineTuneConfig(output_dir=tempfile.mkdtemp() + '/run', max_steps=3, per_device_train_batch_size=batch, disable_tqdm=True, allow_leaks=True, save_strategy='no', eval_strategy='no', load_best_model_at_end=False, cache_frozen=False)
+config = FineTuneConfig(output_dir=tempfile.mkdtemp() + '/run', max_steps=3, per_device_train_batch_size=batch, disable_tqdm=True, allow_leaks=True, save_strategy='no', eval_strategy='no', load_best_model_at_end=False, cache_frozen=False, baselines=False, probe=False)
 if what == 'estimate':
     from clintrial.estimate import estimate_training
     found = estimate_training(model, splits, config, steps=2).total('memory')

@@ -11,7 +11,7 @@ from html import escape
 import pandas as pd
 from fastcore.basics import patch
 
-from ..matching import match, note_facts, simulated_judge, trials_of
+from ..matching import doubts_in, match, note_facts, simulated_judge, table_in, trials_of
 from ..panels.appearance import chart_html, still_chart, table_html
 from ..panels.arranging import buttons, columns, html_view, rows, tabs
 from ..panels.asking import PanelError, area_field, choice_field, choices_field
@@ -69,7 +69,7 @@ def run(self: MatchingPanel):
 def take(self: MatchingPanel, found: tuple):
     "The matches stand: show the best trial first."
     self.read, self.matches = found
-    doubts = [f'<p>⚠ {escape(warning.partition(": ")[2])}</p>' for warning in self.matches.warnings]
+    doubts = [f'<p>⚠ {escape(doubt)}</p>' for doubt in doubts_in(self.matches.warnings, self.lang)]
     self.said.update(f"<p>{escape(self.matches.sentence(self.lang))} {escape(self.say('The judge was fitted on {source}.', source=self.matches.judged_by))}</p>{''.join(doubts)}")
     self.shown_trial.value = self.matches.table['nct_id'].iloc[0]
     self.fill()
@@ -95,7 +95,7 @@ def marked_note(
 @patch
 def named(self: MatchingPanel, frame: pd.DataFrame, caption: str) -> str:
     "A table with its words in the panel's language."
-    return table_html(frame.rename(columns={name: self.say(name) for name in frame.columns if name in WORDS}), self.say(caption), lang=self.lang)
+    return table_html(table_in(frame, self.lang).rename(columns={name: self.say(name) for name in frame.columns if name in WORDS}), self.say(caption), lang=self.lang)
 
 
 @patch

@@ -7,7 +7,7 @@ __all__ = ['BLUE', 'DASHES', 'Drawing', 'ENGINE', 'GREEN', 'GREYS', 'GRID', 'INK
            'MODES', 'MUTED', 'OCHRE', 'PAGE_SCHEMA', 'PAPER', 'PARTNERS', 'POLICY', 'PURPLE', 'SCHEMA', 'SERIES',
            'SHAPES', 'SIGHT', 'STEEL', 'Shown', 'TOP_LEGEND', 'VERMILLION', 'as_html', 'as_pdf', 'as_png', 'as_svg',
            'by_model', 'chart_description', 'contrast', 'decimals', 'diagonal', 'difference', 'enable_renderer',
-           'equal_groups', 'fitted', 'luminance', 'merged', 'mime_bundle', 'numbers', 'on_dark', 'padded',
+           'equal_groups', 'fitted', 'in_words', 'luminance', 'merged', 'mime_bundle', 'numbers', 'on_dark', 'padded',
            'partners_of', 'plain', 'readable', 'recoloured', 'repeated', 'require', 'save', 'script_safe',
            'series_colour', 'series_dash', 'series_shape', 'size_of', 'theme', 'titled', 'to_spec', 'vega', 'views',
            'with_interval', 'with_unit']
@@ -16,7 +16,7 @@ __all__ = ['BLUE', 'DASHES', 'Drawing', 'ENGINE', 'GREEN', 'GREYS', 'GRID', 'INK
 from .checks import by_model, decimals, equal_groups, numbers, padded, readable, require, with_interval, with_unit
 from .colours import (BLUE, DASHES, GREEN, GREYS, GRID, INK, MODES, MUTED, OCHRE, PAPER, PARTNERS, PURPLE, SERIES, SHAPES, SIGHT, STEEL, VERMILLION, contrast, difference,
                                        luminance, on_dark, partners_of, recoloured, theme)
-from .descriptions import chart_description, plain, views
+from .descriptions import chart_description, in_words, plain, views
 from .drawings import Drawing
 from .encodings import KNOWN_INTERVAL, LINE_LEGEND, TOP_LEGEND, diagonal, repeated, series_colour, series_dash, series_shape, titled
 from .specs import (ENGINE, LIMIT, PAGE_SCHEMA, POLICY, SCHEMA, Shown, as_html, as_pdf, as_png, as_svg, enable_renderer, fitted, merged, mime_bundle, save, script_safe,
@@ -25,6 +25,6 @@ from .specs import (ENGINE, LIMIT, PAGE_SCHEMA, POLICY, SCHEMA, Shown, as_html, 
 # %% ../../nbs/30_drawing.ipynb #e3a6dbb3
 _all_ = ['BLUE', 'DASHES', 'Drawing', 'ENGINE', 'GREEN', 'GREYS', 'GRID', 'INK', 'KNOWN_INTERVAL', 'LIMIT', 'LINE_LEGEND', 'MODES', 'MUTED', 'OCHRE', 'PAGE_SCHEMA', 'PAPER', 'PARTNERS',
          'POLICY', 'PURPLE', 'SCHEMA', 'SERIES', 'SHAPES', 'SIGHT', 'STEEL', 'Shown', 'TOP_LEGEND', 'VERMILLION', 'as_html', 'as_pdf', 'as_png', 'as_svg', 'by_model', 'chart_description',
-         'contrast', 'decimals', 'diagonal', 'difference', 'enable_renderer', 'equal_groups', 'fitted', 'luminance', 'merged', 'mime_bundle', 'numbers', 'on_dark', 'padded', 'partners_of',
+         'contrast', 'decimals', 'diagonal', 'difference', 'enable_renderer', 'equal_groups', 'fitted', 'in_words', 'luminance', 'merged', 'mime_bundle', 'numbers', 'on_dark', 'padded', 'partners_of',
          'plain', 'readable', 'recoloured', 'repeated', 'require', 'save', 'script_safe', 'series_colour', 'series_dash', 'series_shape', 'size_of', 'theme', 'titled', 'to_spec', 'vega',
          'views', 'with_interval', 'with_unit']

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BRANCHES', 'AGGREGATES', 'KINDS', 'plain', 'views', 'facets', 'shown_rows', 'summed_up', 'number', 'is_number',
            'span', 'trend', 'quartiles', 'extremes', 'correlation', 'axis_name', 'view_sentence', 'numbers_of',
-           'mark_words', 'marks_below', 'chart_description', 'view_words', 'title_words']
+           'mark_words', 'marks_below', 'chart_description', 'view_words', 'title_words', 'in_words']
 
 # %% ../../nbs/30_drawing.descriptions.ipynb #1c9e8e43
 import json
@@ -257,3 +257,14 @@ def title_words(spec):
     below = [title_words(child) for branch in BRANCHES for child in spec.get(branch, [])] + ([title_words(spec['spec'])] if 'spec' in spec else [])
     said = [f'{line}.' if not line.endswith(('.', '?', '!')) else line for line in words if isinstance(line, str) and line]
     return ' '.join(dict.fromkeys([*said, *filter(None, below)]))
+
+# %% ../../nbs/30_drawing.descriptions.ipynb #0ce9ea4c
+def in_words(
+    chinese: dict,   # English → Chinese, with the same places
+    lang: str,       # 'en' or 'zh'
+    words: str,      # a key of the table
+    *parts,          # for its places
+) -> str:
+    "A chart's own words; raises `DataError` for a language that there is not."
+    if lang not in ('en', 'zh'): raise DataError(f'There are no words in {lang!r}.', remedy="Choose 'en' or 'zh'.")
+    return (chinese[words] if lang == 'zh' else words).format(*parts)

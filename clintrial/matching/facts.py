@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['NUMBERED', 'UNIT_OF_AGE', 'AGE', 'RELATIVE', 'DAYS', 'OLDEST', 'HE', 'SHE', 'PRONOUNS', 'LINK', 'SIGNED', 'SECOND',
-           'PARTS', 'AGO', 'LASTING', 'OF', 'CONSENT', 'ASIAN', 'NO_FACT', 'note_sentences', 'Age', 'ages_of', 'Sex',
-           'sex_of', 'Fact', 'measured_in', 'Times', 'times_in', 'named_in', 'NoteFacts', 'language_of', 'note_facts']
+           'PARTS', 'AGO', 'LASTING', 'OF', 'CONSENT', 'ASIAN', 'NO_FACT', 'FACT_WORDS', 'note_sentences', 'Age',
+           'ages_of', 'Sex', 'sex_of', 'Fact', 'measured_in', 'Times', 'times_in', 'named_in', 'NoteFacts',
+           'language_of', 'note_facts']
 
 # %% ../../nbs/51_matching.facts.ipynb #35da709e
 import re
@@ -21,7 +22,7 @@ from ..criteria.constraints import DURATIONS, MEASURED
 from ..lexicon import LEXICON
 from ..loading import DataError
 from ..mentions import find_mentions
-from ..statistics.analyses import Words, said
+from ..statistics.analyses import Words, reworded, said
 
 # %% ../../nbs/51_matching.facts.ipynb #32aa48d4
 NUMBERED = re.compile(r'^[ \t]*\d{1,3}\.[ \t]+', re.M)
@@ -174,6 +175,8 @@ def named_in(
 # %% ../../nbs/51_matching.facts.ipynb #1c15a903
 ASIAN = re.compile('[\u3400-\u9fff]')
 NO_FACT = 'no fact: the note names no age, sex, value, finding or drug that is known'
+FACT_WORDS = ((r'impossible age: (\d+) above (\d+) years, not used', r'不可能的年龄：\1 处超过 \2 岁，未采用'), ('two ages: the first is used', '有两个年龄：采用第一个'),
+              ('mixed language: rules read both, the language model was trained on English', '中英混杂：规则可读两种语言，语言模型以英文训练'), (NO_FACT, '没有事实：病历未给出已知的年龄、性别、数值、所见或药物'))
 
 @dataclass(frozen=True, eq=False)
 class NoteFacts:
@@ -225,9 +228,9 @@ def sentence(
 ) -> str:
     "How much the note says; none of its words."
     counts = self.table['kind'].value_counts()
-    doubts = ('; '.join(self.warnings), '；'.join(self.warnings))
-    return said(Words(f'The note has {len(self.sentences)} sentences with {len(self.table)} facts, {counts.get("measure", 0)} of them measured values{": " + doubts[0] if self.warnings else ""}.',
-                      f'该病历有 {len(self.sentences)} 句，含 {len(self.table)} 条事实，其中 {counts.get("measure", 0)} 条为测量值{"：" + doubts[1] if self.warnings else ""}。'), lang)
+    doubts = reworded('; '.join(self.warnings), FACT_WORDS, lang)
+    return said(Words(f'The note has {len(self.sentences)} sentences with {len(self.table)} facts, {counts.get("measure", 0)} of them measured values{": " + doubts if doubts else ""}.',
+                      f'该病历有 {len(self.sentences)} 句，含 {len(self.table)} 条事实，其中 {counts.get("measure", 0)} 条为测量值{"：" + doubts if doubts else ""}。'), lang)
 
 
 @patch

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MASS', 'COUNT', 'AMOUNT', 'MOLAR', 'PLAIN', 'ONLY', 'SCORES', 'SIGNS', 'NOT_STATED', 'NO_COMPARISON', 'DISAGREE',
-           'TIMED', 'VERDICTS', 'VERDICT_WORDS', 'OR', 'FILLER', 'CONSENTS', 'TO', 'FEMALE_ONLY', 'CHINESE',
+           'TIMED', 'VERDICTS', 'VERDICT_WORDS', 'OR', 'FILLER', 'CONSENTS', 'TO', 'FEMALE_ONLY', 'RULE_WORDS',
            'in_one_unit', 'Decision', 'compared', 'joined', 'decide_measure', 'decide_window', 'decide_duration',
            'RuleVerdict', 'ReadCriterion', 'read_criterion', 'sex_asked', 'decide_limit', 'decide_sex', 'combine',
            'decide_consent', 'decide']
@@ -22,7 +22,7 @@ from ..criteria.constraints import DURATIONS, MEASURED
 from ..loading import DataError
 from .facts import DAYS, NoteFacts, note_facts
 from ..mentions import find_mentions
-from ..statistics.analyses import Words, said
+from ..statistics.analyses import Words, reworded, said
 
 # %% ../../nbs/51_matching.limits.ipynb #5a93d893
 MASS = {'g/L': 1., 'g/dL': 10., 'mg/dL': .01, 'mg/L': .001, 'mg/mL': 1., 'ug/dL': 1e-5, 'ug/L': 1e-6, 'ng/mL': 1e-6, 'g/mL': 1000., 'mg%': .01, 'g%': 10.}          # in g/L
@@ -142,9 +142,9 @@ CONSENTS = re.compile(r'consent|willing|compl(?:y|iance)|cooperat|adhere|知情�
 TO = re.compile(r'\s*(?:to|and|-|–|~|～|至)\s*')
 FEMALE_ONLY = re.compile(r'pregnan\w*|lactat\w*|breast.?feed\w*|nursing (?:wom[ae]n|mothers?)|child.?bearing\s*(?:potential|age)?|\w*menopaus\w*|妊娠|怀孕|孕妇|哺乳', re.I)
 
-CHINESE = {NOT_STATED: '病历未提及', NO_COMPARISON: '标准未给出比较', DISAGREE: '病历数值不一致', 'by value': '依据数值', 'by time': '依据时间', 'by sex': '依据性别', "depends on the laboratory's upper limit of normal": '取决于实验室正常值上限',
+RULE_WORDS = tuple({NOT_STATED: '病历未提及', NO_COMPARISON: '标准未给出比较', DISAGREE: '病历数值不一致', 'by value': '依据数值', 'by time': '依据时间', 'by sex': '依据性别', "depends on the laboratory's upper limit of normal": '取决于实验室正常值上限',
            'unit of the criterion not known': '标准的单位未知', 'the criterion gives no unit': '标准未给出单位', 'units of note and criterion do not fit': '病历与标准的单位不一致', 'the note gives no time for it': '病历未给出时间',
-           'consent stated': '已说明知情同意', 'consent refused': '拒绝知情同意', 'no limit that a rule can read': '没有规则可读的限值', 'the rest is for the judge': '其余由模型判断'}
+           'consent stated': '已说明知情同意', 'consent refused': '拒绝知情同意', 'no limit that a rule can read': '没有规则可读的限值', 'the rest is for the judge': '其余由模型判断'}.items())
 
 @dataclass(frozen=True)
 class RuleVerdict:
@@ -158,8 +158,8 @@ class RuleVerdict:
     def sentence(self, lang='en'):
         "The verdict with its reason; no word of the note."
         places = ', '.join(map(str, self.sentences))
-        chinese = '；'.join(CHINESE[part] for part in self.reason.split('; '))
-        return said(Words(f"{said(VERDICT_WORDS[self.verdict])}: {self.reason}{f' (sentence {places})' if places else ''}.", f"{said(VERDICT_WORDS[self.verdict], 'zh')}：{chinese}{f'（第{places}句）' if places else ''}。"), lang)
+        reason = reworded(self.reason, RULE_WORDS, lang)
+        return said(Words(f"{said(VERDICT_WORDS[self.verdict])}: {reason}{f' (sentence {places})' if places else ''}.", f"{said(VERDICT_WORDS[self.verdict], 'zh')}：{reason}{f'（第{places}句）' if places else ''}。"), lang)
 
 # %% ../../nbs/51_matching.limits.ipynb #2f35ad89
 @dataclass(frozen=True)

@@ -5,10 +5,9 @@
 # %% auto #0
 __all__ = ['TABLE', 'WORDS', 'LanguageReader', 'fine_tune', 'OutlookModel', 'what_was_seen', 'learned', 'calibrated',
            'row_reasons', 'expected_days', 'Outlook', 'widened', 'problem_rows', 'long_curves', 'as_inputs',
-           'reason_in', 'one_answer']
+           'one_answer']
 
 # %% ../../nbs/53_outlook.prediction.ipynb #f9ed04b7
-import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +23,7 @@ from .onsets import Onsets, of_problem
 from ..predictor import Predictor, ProbabilityInterval, checked_level
 from ..predictor.survival import log_hazard
 from ..schema import Schema
+from ..statistics.analyses import reworded
 from ..trainer import FineTuneConfig, FineTuner
 from ..tuning import LastK, Tuning
 
@@ -259,25 +259,14 @@ WORDS = (   # English pattern, Chinese
     (r'(\d+) events among (\d+) at risk, (\d+) are needed', r'\2 名有风险者中仅 \1 例事件，至少需要 \3 例'))
 
 
-def reason_in(
-    reason: str,   # parts joined by '; '
-    lang: str,     # 'en' or 'zh'
-) -> str:
-    "A reason in the reader's language; numbers and names stay."
-    if lang == 'en': return reason
-    said = reason.split('; ')
-    for pattern, chinese in WORDS: said = [re.sub(f'^{pattern}$', chinese, part) for part in said]
-    return '；'.join(said)
-
-
 def one_answer(row, horizon: float, level: float, lang: str) -> str:
     "One problem of one patient in a sentence."
     known, share = not pd.isna(row.estimate), lambda value: f'{100*value:.1f}%'
     if lang == 'zh':
-        if not known: return f'{row.problem}：不作预测（{reason_in(row.reason, lang)}）。'
+        if not known: return f'{row.problem}：不作预测（{reworded(row.reason, WORDS, lang)}）。'
         against = {'above': '高于平均水平 {}', 'below': '低于平均水平 {}', 'not told apart': '与平均水平 {} 无法区分'}[row.against_average].format(share(row.base))
         said = f'{row.problem}：{horizon:g} 天内发生的概率为 {share(row.estimate)}（{level:.0%} 区间 {share(row.low)} 至 {share(row.high)}），{against}；若发生，预计在第 {row.earliest:.0f} 至 {row.latest:.0f} 天。'
-        return said + (f'请勿依赖：{reason_in(row.reason, lang)}。' if row.abstain else '')
+        return said + (f'请勿依赖：{reworded(row.reason, WORDS, lang)}。' if row.abstain else '')
     if not known: return f'{row.problem}: no figure is given ({row.reason}).'
     against = {'above': 'above', 'below': 'below', 'not told apart': 'not told apart from'}[row.against_average]
     said = (f'{row.problem}: {share(row.estimate)} within {horizon:g} days ({level:.0%} interval {share(row.low)} to {share(row.high)}), {against} the average of {share(row.base)}; '
