@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 from base64 import b64decode, b64encode
 from pathlib import Path
 
@@ -35,6 +36,11 @@ KERNEL = {'kernelspec': {'display_name': 'python3', 'language': 'python', 'name'
 STILL_CHARTS = 'from clintrial.drawing import enable_renderer; enable_renderer(); del enable_renderer'   # as a user sees them
 LIVE_CHART = 'application/vnd.vegalite.v5+json', 'image/svg+xml'
 LIVE_VIEW = 'application/vnd.jupyter.widget-view+json'
+PLACES = (   # of this run and this machine alone
+    (re.compile(r'[\w/.-]{0,60}/ipykernel_\d+/\d+\.py:(\d+)'), r'line \1 of this cell'),
+    (re.compile(r'[\w/.-]{0,60}/ipykernel_\d+/\d+\.py'), 'this cell'),
+    (re.compile(re.escape(tempfile.gettempdir()) + r'/tmp[a-z0-9_]{8}'), 'temporary_folder'),
+)
 
 
 # -- open and save
@@ -123,11 +129,19 @@ def is_bar(output) -> bool:
 def settle(output):
     "Make `output` small, still, and the same at every run."
     shown = output.get('data', {})
+    if 'text' in output: output['text'] = placeless(output['text'])
+    shown.update({kind: placeless(words) for kind, words in shown.items() if kind.startswith('text/')})
     if shown.pop(LIVE_VIEW, None): shown['text/plain'] = '(a live panel: run this notebook to use it)'
     if 'image/png' in shown:
         shown['image/png'] = fewer_colours(shown['image/png'])
         for kind in LIVE_CHART: shown.pop(kind, None)   # who runs the notebook gets it again
     return output
+
+
+def placeless(words: str) -> str:
+    "The same words without the names of temporary files."
+    for pattern, instead in PLACES: words = pattern.sub(instead, words)
+    return words
 
 
 def fewer_colours(png: str, colours: int = 256) -> str:

@@ -40,4 +40,4 @@ limited 3000 python -m pytest -n 2 --dist loadfile --ignore tests/browser --dura
 
 say the panels work in a browser
 tools/browser.sh
-limited 1200 python -m pytest --durations 5 tests/browser
+limited 1200 python -m pytest -n 2 --dist loadfile --durations 5 tests/browser

@@ -1,4 +1,4 @@
-"One server, one browser, one page for the whole session; a test fails where the console shows an error or the page reaches for another machine."
+"One server, one browser, one page for each process that runs tests; a test fails where the console shows an error or the page reaches for another machine."
 import sys
 from pathlib import Path
 

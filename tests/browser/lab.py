@@ -214,6 +214,14 @@ class Lab(Page):
         self.command('apputils:change-theme', theme=f'JupyterLab {mode.title()}')
         self.until(f"() => document.body.dataset.jpThemeLight === '{str(mode == 'light').lower()}'")
 
+    def axe_in_both_themes(self) -> list:
+        "What axe-core finds serious in the light and in the dark theme; it is light again afterwards."
+        found = self.axe()
+        self.theme('dark')
+        found += self.axe()
+        self.theme('light')
+        return found
+
     def save(self): self.command('docmanager:save')
 
     def reload(self):
