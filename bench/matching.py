@@ -106,7 +106,7 @@ def chinese_statements() -> dict:
 
 
 def chinese_criteria(embedder: Embedder, quick: bool) -> dict:
-    "chip_ctc: five folds; macro-F1 over the classes that occur, bootstrap of sentences; what the backbone does not know."
+    "chip_ctc: five folds; macro-F1 over the classes of ten sentences or more, bootstrap of sentences (resamples lose rarer classes); what the backbone does not know."
     frame = pd.read_csv(data_folder()/'chip_ctc'/'sample.tsv', sep='\t')
     labels, texts = frame['label'].to_numpy(), frame['text'].to_numpy()
     vectors = embedder.vectors(texts.tolist())
@@ -116,9 +116,10 @@ def chinese_criteria(embedder: Embedder, quick: bool) -> dict:
     for name, (inputs, model) in made.items():
         found[name] = np.empty(len(labels), dtype=object)
         for train, test in StratifiedKFold(5, shuffle=True, random_state=0).split(texts, pd.Series(labels).where(pd.Series(labels).map(frame['label'].value_counts()) >= 5, 'rare')): found[name][test] = model().fit(inputs[train], labels[train]).predict(inputs[test])
-    macro = lambda name: lambda at: float(f1_score(labels[at], found[name][at], average='macro', zero_division=0))
+    common = frame['label'].value_counts().loc[lambda count: count >= 10].index.tolist()
+    macro = lambda name: lambda at: float(f1_score(labels[at], found[name][at], labels=common, average='macro', zero_division=0))
     figures = {name: {'macro F1': dict(zip(('estimate', 'low', 'high'), by_patient(macro(name), np.arange(len(labels)), 100 if quick else 500))), 'accuracy': shares(found[name] == labels)} for name in found}
-    return figures | {'classes': int(frame['label'].nunique()), 'sentences': len(frame), 'unknown tokens': dict(zip(('estimate', 'low', 'high'), embedder.unknown_share(texts.tolist())))}
+    return figures | {'classes': int(frame['label'].nunique()), 'of ten sentences or more': len(common), 'sentences': len(frame), 'unknown tokens': dict(zip(('estimate', 'low', 'high'), embedder.unknown_share(texts.tolist())))}
 
 
 def gain_at(relevant: list, n=10) -> float:
@@ -142,10 +143,10 @@ def ranking(embedder: Embedder, quick: bool) -> dict:
             rows.append((way, patient, gain_at([grades[trial] for trial in order])/gain_at(sorted(grades, reverse=True)), sum(grades[trial] > 0 for trial in order[:10])/min((grades > 0).sum(), 10)))
     table, figures = pd.DataFrame(rows, columns=['way', 'patient', 'ndcg', 'recall']), {}
     for way, part in table.groupby('way', sort=False):
-        figures[way] = {f'{name}@10': dict(zip(('estimate', 'low', 'high'), by_patient(lambda at: float(part[name].to_numpy()[at].mean()), part['patient'].to_numpy(), 500))) for name in ('ndcg', 'recall')}
+        figures[way] = {f'{name}@10': dict(zip(('estimate', 'low', 'high'), by_patient(lambda at: float(part[name].to_numpy()[at].mean()), part['patient'].to_numpy(), 500, share=True))) for name in ('ndcg', 'recall')}
     pairs = cases.pairs.merge(matched.criteria[['patient', 'nct_id', 'criterion', 'kind', 'verdict', 'by']], on=['patient', 'nct_id', 'criterion', 'kind'], suffixes=('', '_said'))
     right = (pairs['verdict'] == pairs['verdict_said']).to_numpy()
-    figures['criteria of new simulated cases: accuracy'] = dict(zip(('estimate', 'low', 'high'), by_patient(lambda at: float(right[at].mean()), pairs['patient'].to_numpy(), 200))) | {'n': len(pairs)}
+    figures['criteria of new simulated cases: accuracy'] = dict(zip(('estimate', 'low', 'high'), by_patient(lambda at: float(right[at].mean()), pairs['patient'].to_numpy(), 200, share=True))) | {'n': len(pairs)}
     return figures | {'patients that a trial suits': int(table['patient'].nunique()), 'trials': len(trials)}
 
 

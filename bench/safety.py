@@ -1,6 +1,6 @@
 """Does the monitor find planted signals in time, and rarely cry wolf? Does the detector find adverse-event sentences, the extractor drugs and events?
 
-    python bench/safety.py --quick                         # 20 streams; 3,000 sentences for each model; under ten minutes on two cores
+    python bench/safety.py --quick                         # 20 streams; 1,500 sentences for each model; under ten minutes on two cores
     python bench/safety.py --streams 100 --sentences 12000
     python bench/safety.py --parts streams                 # or detector, extractor
 
@@ -134,7 +134,7 @@ def measure_extractor(sentences: int, seed: int = 0) -> dict:
 
 if __name__ == '__main__':
     asked = arguments(__doc__, streams=0, sentences=0, parts='streams,detector,extractor')
-    streams, sentences = asked.streams or (20 if asked.quick else 100), asked.sentences or (3000 if asked.quick else 12000)
+    streams, sentences = asked.streams or (20 if asked.quick else 100), asked.sentences or (1500 if asked.quick else 12000)
     measure = {'streams': lambda: measure_streams(streams), 'detector': lambda: measure_detector(sentences), 'extractor': lambda: measure_extractor(sentences)}
     figures = {}
     for part in asked.parts.split(','):

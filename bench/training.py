@@ -119,7 +119,7 @@ def main():
     options = arguments(__doc__.splitlines()[0], rows=0, repeats=3, accuracy_rows=-1)
     torch.set_num_threads(1)
     data, task = druglib('binary')
-    train = data.take(data.ids[:options.rows or (192 if options.quick else 640)])
+    train = data.take(data.ids[:options.rows or (96 if options.quick else 640)])
     task = task.fit(train.frame)
     variants = {'the listing': lambda: seed_epoch(train, task), 'transformers.Trainer': lambda: trainer_epoch(train, task),
                 **{name: lambda step=step: our_epoch(train, task, **step) for name, step in LADDER.items()}}

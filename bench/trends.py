@@ -163,7 +163,7 @@ def changes(n) -> dict:
 def main():
     parts = {'change_points': changes, 'reproduction': reproduction, 'nowcast': nowcasts, 'chosen': chosen_forecasts, 'forecasts': forecasts}
     asked = arguments(__doc__, series=200, parts=','.join(parts))
-    n = 100 if asked.quick else asked.series
+    n = 30 if asked.quick else asked.series
     warnings.simplefilter('ignore')
     figures, begun = {'bench': 'trends', 'quick': asked.quick, 'machine': describe_machine()}, time.perf_counter()
     for name in asked.parts.split(','):

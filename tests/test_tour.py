@@ -85,6 +85,13 @@ def test_the_code_in_the_readme_runs(tmp_path, monkeypatch, capsys):
     assert 'tfidf' in shown and 'abstain' in shown
 
 
+def test_the_readme_names_every_room():
+    "Its table is made when nbs/index.ipynb runs, so that a new room is easily forgotten."
+    readme = (ROOT/'README.md').read_text(encoding='utf-8')
+    rooms = sorted(path.stem for path in (ROOT/'nbs').glob('[0-9]*.ipynb') if '.' not in path.stem)
+    assert [room for room in rooms if f'| [`{room}`](nbs/{room}.ipynb) |' not in readme] == []
+
+
 def test_the_readme_links_to_files_that_exist():
     "Notebooks, pictures and pages."
     readme = (ROOT/'README.md').read_text(encoding='utf-8')

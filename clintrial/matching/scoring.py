@@ -26,7 +26,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ..checkpoint import load_parts, save_parts
-from ..intervals import Estimate, resample_counts
+from ..intervals import Estimate, resample_counts, wilson
 from ..loading import DataError
 from .cases import simulate_cases
 from .embedding import Embedder
@@ -224,13 +224,16 @@ def by_patient(
     patients: np.ndarray,
     n_resamples=1000,
     seed=0,
+    share=False,           # is it one of 0 to 1? then 0 and 1 get Wilson's limit for that many patients
 ) -> tuple:                # (estimate, low, high): 95 %
-    "An estimate with its percentile interval over resampled patients."
+    "An estimate with its percentile interval over resampled patients; a share that is 1 in all of them is not surely 1."
     names, codes = np.unique(patients, return_inverse=True)
     rows = [np.flatnonzero(codes == place) for place in range(len(names))]
     drawn = resample_counts(len(names), n_resamples, np.random.default_rng(seed)).astype(int)
     values = [measure(np.concatenate([np.tile(rows[place], count) for place, count in enumerate(counts) if count])) for counts in drawn]
-    return (measure(np.arange(len(patients))), *np.nanquantile(values, [.025, .975]))
+    estimate, (low, high) = measure(np.arange(len(patients))), np.nanquantile(values, [.025, .975])
+    if share and low == high and estimate in (0., 1.): low, high = wilson(int(estimate*len(names)), len(names))
+    return estimate, low, high
 
 # %% ../../nbs/51_matching.scoring.ipynb #ee1f72d8
 @dataclass(frozen=True, eq=False)
@@ -283,12 +286,12 @@ def evaluate_judge(
 def evaluation_table(found, targets, patients, codes, best, n_resamples) -> pd.DataFrame:
     "Every method and metric with its interval; the paired difference; what the rules decide and how well."
     rows = []
-    def add(method, metric, measure, n=len(targets)): rows.append((method, metric, *by_patient(measure, patients, n_resamples), n))
+    def add(method, metric, measure, n=len(targets), share=True): rows.append((method, metric, *by_patient(measure, patients, n_resamples, share=share), n))
     chosen = {name: (np.eye(3)[best]*2 + found[name] if name == 'judge' else found[name]) for name in found}      # a rule's word is final
     for name in found:
-        for metric, measure in METRICS.items(): add(name, metric, lambda at: measure((found if metric == 'log loss' else chosen)[name][at], targets[at]))
+        for metric, measure in METRICS.items(): add(name, metric, lambda at: measure((found if metric == 'log loss' else chosen)[name][at], targets[at]), share=metric != 'log loss')
     gain = {metric: (lambda at, measure=METRICS[metric]: measure(chosen['judge'][at], targets[at]) - measure(found['majority of the kind'][at], targets[at])) for metric in ('accuracy', 'macro F1')}
-    for metric, measure in gain.items(): add('judge against majority', metric, measure)
+    for metric, measure in gain.items(): add('judge against majority', metric, measure, share=False)
     ruled = codes >= 0
     share = lambda mask, values: lambda at: float(values[at][mask[at]].mean()) if mask[at].any() else np.nan
     add('rules', 'share decided', lambda at: float(ruled[at].mean()))

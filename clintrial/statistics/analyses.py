@@ -40,11 +40,11 @@ def said(
 # %% ../../nbs/40_statistics.analyses.ipynb #5f64234b
 def reworded(
     reason: str,      # parts joined by '; '
-    patterns,         # of (pattern of a whole English part, its Chinese with \\1 for the first group, …)
+    patterns,         # of (pattern of a whole English part, its Chinese with \1 for the first group, …)
     lang='en',        # 'en' or 'zh'
 ) -> str:
     "A reason in the reader's language; a part that no pattern knows stays as it is."
-    if said('', lang) or lang == 'en': return reason
+    if said(Words('en', 'zh'), lang) == 'en': return reason
     parts = reason.split('; ')
     for pattern, chinese in patterns: parts = [re.sub(f'^(?:{pattern})$', chinese, part) for part in parts]
     return '；'.join(parts)
