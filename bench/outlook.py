@@ -100,11 +100,12 @@ def sites_or_reason(task, splits, readers) -> str:
 
 
 def main():
-    options = arguments(__doc__.splitlines()[0], patients=0, seeds=0, epochs=4., layers=2, resamples=0)
+    options = arguments(__doc__.splitlines()[0], patients=0, seeds=0, epochs=0., layers=0, resamples=0)
     torch.set_num_threads(1)
-    patients, seeds, resamples = options.patients or (1500 if options.quick else 4000), options.seeds or (1 if options.quick else 3), options.resamples or (300 if options.quick else 1000)
+    usual = dict(patients=1000, seeds=1, epochs=3., layers=1, resamples=200) if options.quick else dict(patients=4000, seeds=3, epochs=4., layers=2, resamples=1000)
+    patients, seeds, epochs, layers, resamples = (getattr(options, name) or value for name, value in usual.items())
     begun = time.perf_counter()
-    found = [one_trial(patients, seed, options.epochs, options.layers, resamples) for seed in range(seeds)]
+    found = [one_trial(patients, seed, epochs, layers, resamples) for seed in range(seeds)]
     figures = figures_of(found) | {'coverage': {reader: pooled_coverage(found, reader) for reader in found[0]['coverage']}, 'pool_weights': [one['weight'] for one in found], 'refused': found[0]['chosen'].refused}
     figures['sites'] = found[0]['sites'].table.query("problem == 'all'").to_dict('records')
     large = landmark_table(simulate_courses(patients, seed=0).courses, LANDMARK, HORIZON, problems=found[0]['chosen'].names)
