@@ -54,7 +54,8 @@ def ours(train, task, tuning, backbone_dropout, precision, cache_folder=None):
 
 
 def settled():
-    "Set the process's old objects aside, so that a collection of garbage inside the clock does not pay for other variants."
+    "Set the process's old objects aside, so that a collection of garbage inside the clock does not pay for other variants; what the variants before have left is freed first."
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
 
@@ -100,7 +101,7 @@ def work_of_a_token(width=384, inner=1536, layers=6, tokens=TOKENS) -> float:
 
 
 def accuracy(data, task):
-    "Validation AUC of each step of the ladder after four epochs, and its paired difference to the first."
+    "Of each later step of the ladder: its validation AUC after four epochs against that of the first step, paired."
     splits, first = data.split(fractions=(.7, .15, .05, .1), seed=0), None
     fitted = task.fit(splits.train.frame)
     for name, step in LADDER.items():
@@ -109,7 +110,9 @@ def accuracy(data, task):
             config = FineTuneConfig(output_dir=Path(folder)/'run', precision=step['precision'], baselines=False, disable_tqdm=True, load_best_model_at_end=False, save_strategy='no')
             run = FineTuner(model, splits, config).fit()
             targets, distribution = run.targets('validation'), run.distribution(split='validation')
-        first = distribution if first is None else first
+        if first is None:
+            first = distribution
+            continue
         difference = compare(fitted, targets, distribution, first, metrics=('roc_auc',))['roc_auc']
         yield name, {'difference': difference.difference, 'low': difference.low, 'high': difference.high}
         progress(f'{name}: AUC against the first step {difference.difference:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]')

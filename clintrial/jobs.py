@@ -466,7 +466,7 @@ class AttachedJob(Job):
     @property
     def alive(self) -> bool: return self.card.works()
 
-
+# %% ../nbs/31_jobs.ipynb #3e424217
 @patch(as_prop=True)
 def rows(self: AttachedJob) -> list:
     "The history on disk: of the whole run, or as far as it has come."
@@ -489,7 +489,7 @@ def rows_on_disk(
     lines = path.read_text(encoding='utf-8').splitlines(keepends=True)
     return [loads(line) for line in lines if line.endswith('\n')]
 
-
+# %% ../nbs/31_jobs.ipynb #f5796559
 @patch
 def ask(self: AttachedJob, wish: str):
     "Leave a request for the process that trains."
@@ -512,7 +512,7 @@ def step(self: AttachedJob) -> int: return self.card.read().get('step', 0) if se
 @patch(as_prop=True)
 def steps(self: AttachedJob) -> int: return self.card.read().get('steps', 0) if self.card.works() else self.step
 
-
+# %% ../nbs/31_jobs.ipynb #ab10a87d
 @patch
 def wait(self: AttachedJob, timeout=None) -> str:
     "Wait until nobody trains it any more."

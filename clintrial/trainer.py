@@ -301,7 +301,7 @@ def fit(
     self.agreed('finished')
     return FineTuneRun(self.folder, check=False)
 
-
+# %% ../nbs/15_trainer.ipynb #55ebe77e
 @patch
 def agreed(self: FineTuner, value):
     "What the first process says, in every process; the others wait for it."
@@ -335,7 +335,7 @@ def claim_folder(self: FineTuner, resume: bool):
     self.folder = Path(self.agreed(str(self.folder)))
     if resume and self.config.process_index == 0: self.tidy()
 
-
+# %% ../nbs/15_trainer.ipynb #58a17cbb
 @patch
 def tidy(self: FineTuner):
     "Sweep away what a killed training left: half a checkpoint, a damaged one, its cache."

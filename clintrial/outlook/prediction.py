@@ -50,7 +50,8 @@ def fine_tune(
     **settings,                   # of `FineTuneConfig`
 ) -> LanguageReader:
     "Fine-tune on the training split; the epoch is chosen on validation by the mean concordance."
-    model = TrialModel.build(backbone, splits.train, task, tuning or LastK(2), window_tokens=min(256, (max_tokens or 254) + 2), max_tokens=max_tokens)
+    window = min(256, (max_tokens or 254) + 2)
+    model = TrialModel.build(backbone, splits.train, task, tuning or LastK(2), window_tokens=window, overlap=min(32, window//4), max_tokens=max_tokens)
     usual = dict(num_train_epochs=4, baselines=False, probe=False, disable_tqdm=True, metric='onset_concordance')
     FineTuner(model, splits, FineTuneConfig(output_dir=str(folder), **usual | settings)).fit()
     return LanguageReader(model.task, model)

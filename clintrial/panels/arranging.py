@@ -77,7 +77,6 @@ def show(
     on=True,  # shown or hidden?
 ):
     "Show or hide a part; what is hidden cannot be reached by Tab either."
-    getattr(part, 'said', None) is None or None
     target = part if not hasattr(part, 'said') else part.widget
     target.layout.display = None if on else 'none'
 

@@ -374,7 +374,9 @@ def choice_field(label: str, options, value=None, *, help='', name='', lang='en'
     "One of several; `options` are names, pairs (label, value) or a dict. `field.options` can be replaced."
     pairs = pairs_of(options)
     if value is None and pairs: value = pairs[0][1]
-    field = Field(label, make('Dropdown', options=pairs, value=value if pairs else None, description=label, layout=placed()), value, help, name, check=one_of(pairs, lang), lang=lang)
+    check = one_of(pairs, lang)
+    if pairs and value not in [option for _, option in pairs]: check(value)     # before ipywidgets refuses it without saying what there is
+    field = Field(label, make('Dropdown', options=pairs, value=value if pairs else None, description=label, layout=placed()), value, help, name, check=check, lang=lang)
     field._options = pairs
     return field
 

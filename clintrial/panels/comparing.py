@@ -218,7 +218,7 @@ def table(self: ComparePanel, frame: pd.DataFrame, caption: str, limit=60) -> st
     if 'metric' in frame: frame = frame.assign(metric=[METRICS[name].title[self.lang == 'zh'] if name in METRICS else name for name in frame['metric']])
     return table_html(frame.rename(columns=known), self.say(caption), limit=limit, lang=self.lang)
 
-
+# %% ../../nbs/32_panels.comparing.ipynb #6f315ec1
 @patch
 def make_disagreement(self: ComparePanel, comparison: RunComparison) -> tuple:
     "Where the models differ: how often, who is right, and the cases, with their words where the caller passed the table."
@@ -242,7 +242,7 @@ def shown_columns(self: ComparePanel, labels) -> pd.DataFrame:
     found = self.data.reindex(labels)[names]
     return found.assign(**{name: found[name].astype(str).str.slice(0, 120) for name in schema.text if name in found})
 
-
+# %% ../../nbs/32_panels.comparing.ipynb #e896be58
 @patch
 def make_calibration(self: ComparePanel, comparison: RunComparison) -> tuple:
     "Whether each model can be taken at its word."
@@ -287,7 +287,7 @@ def errors(self: ComparePanel, comparison: RunComparison, groups) -> str:
     found = comparison.slices(groups, n_resamples=min(500, self.n_resamples))
     return ''.join(f'<h4>{escape(self.say("Where {name} errs more", name=name))}</h4><p>{escape(one.sentence(self.lang))}</p>' for name, one in found.items())
 
-
+# %% ../../nbs/32_panels.comparing.ipynb #ad6d63a8
 @patch
 def make_cost(self: ComparePanel, comparison: RunComparison) -> tuple:
     "What each run cost, and the settings that differ."

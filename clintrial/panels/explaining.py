@@ -256,7 +256,7 @@ def result_sentences(self: ExplainPanel) -> list:
     parts = [part for _, part in self.narrative.paragraphs(self.lang) if part]
     return parts[0][:2] if parts else []
 
-
+# %% ../../nbs/32_panels.explaining.ipynb #894bd3ca
 @patch
 def show_fields(self: ExplainPanel):
     "The fields with their sums; the one that counts most is chosen, or the one that was wished for."
@@ -300,7 +300,7 @@ def show_passage(self: ExplainPanel):
     start, end = map(int, self.sentence.value.split('-'))
     self.passage.update(both_pages(passage_heatmap(self.attribution.table, self.explained_row, self.part.value, start, end, self.label_of_row, self.said_target, self.lang)))
 
-
+# %% ../../nbs/32_panels.explaining.ipynb #320be2d6
 def both_pages(drawing) -> str:
     "A drawing in HTML for a light and for a dark page."
     return ''.join(f'<div class="ct-on-{mode}">{drawing.markup(mode)}</div>' for mode in ('light', 'dark'))
@@ -327,7 +327,7 @@ def show_figures(self: ExplainPanel):
     "The figures beside the picture."
     self.figures.update(figures_table(self.attribution, self.faithfulness, self.randomisation, self.lang))
 
-
+# %% ../../nbs/32_panels.explaining.ipynb #49b9075d
 @patch
 def show_edits(self: ExplainPanel):
     "What was tried, and what would have turned the decision."
@@ -351,7 +351,7 @@ def edits_table(self: ExplainPanel) -> pd.DataFrame:
     names = {'kind': 'edit', 'field': 'field', 'before': 'before', 'after': 'after', 'probability': 'probability', 'low': 'from', 'high': 'to', 'prediction': 'prediction', 'changes_decision': 'decision turns'}
     return table[list(names)].assign(kind=[say(kind) for kind in table['kind']]).rename(columns={name: say(words) for name, words in names.items()})
 
-
+# %% ../../nbs/32_panels.explaining.ipynb #1b581b2e
 @patch
 def show_words(self: ExplainPanel):
     "The narrative, in the language that was asked for."

@@ -130,7 +130,7 @@ class Watch:
         self.checks = LiveChart(live_metric('metric', lang=lang), description=say('Metric on validation.'), lang=lang)
         self.widget = rows(self.bar, self.figures, columns(make('VBox', children=[self.loss]), make('VBox', children=[self.checks])))
 
-
+# %% ../../nbs/32_panels.finetune_watching.ipynb #ddf0a354
 @patch
 def follow(self: Watch, job):
     "Watch this job from now on."
@@ -165,7 +165,7 @@ def write(self: Watch, found: dict):
         if self.on_change is not None: self.on_change(self.job)
         self.state = found['state']
 
-
+# %% ../../nbs/32_panels.finetune_watching.ipynb #0d427c68
 @patch
 def lay_out(self: Watch, rows: list):
     "Once the metric and the opponents are known, the second chart is made for them."

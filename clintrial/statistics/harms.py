@@ -70,7 +70,7 @@ def safety_population(
     lost = len(population) - len(people)
     return known, people, notes + ((f'{lost} patients have no arm and were left out.',) if lost else ())
 
-
+# %% ../../nbs/40_statistics.harms.ipynb #63117ae6
 def event_counts(
     known, subject, arm, soc, term, arms, sort,  # as in `ae_table`
 ) -> pd.DataFrame:                               # level, class, term, counts by arm
@@ -100,7 +100,7 @@ def event_differences(
                              p_value=fisher_p(*four), events=four[0], n=four[1], events_reference=four[2], n_reference=four[3]))
     return pd.DataFrame(rows)
 
-
+# %% ../../nbs/40_statistics.harms.ipynb #29520368
 def ae_table(
     events: pd.DataFrame,      # a row an event, already those that count (e.g. TRTEMFL = 'Y')
     population: pd.DataFrame,  # a row a patient at risk, also those without an event

@@ -149,7 +149,7 @@ def cox(
         data.notes + (f"Ties: {ties.capitalize()}{'; robust variance' + (f' clustered by {cluster}' if cluster else '') if loose else ''}.",), 'Cox, JRSS B 1972; Efron, JASA 1977; Grambsch & Therneau, Biometrika 1994', level,
         tests=tests, proportionality=checks[0], covariance=pd.DataFrame(covariance, table.term.tolist(), table.term.tolist()), fit=fit, model=model)
 
-
+# %% ../../nbs/40_statistics.hazards.ipynb #05c2f966
 def model_doubts(fit, model, data, x):
     "Named warnings about the fit."
     names, found = model.names[1:], ()
@@ -180,7 +180,7 @@ def uninformed(fit):
     "Columns about which no event says anything: the same in every risk set."
     return np.diag(fit.at.information) <= 1e-12*np.maximum(fit.x.var(0), 1e-300)
 
-
+# %% ../../nbs/40_statistics.hazards.ipynb #72b12919
 def overall_tests(fit, covariance):
     "Likelihood-ratio, score and Wald tests of all coefficients together."
     df = len(fit.coefficients)

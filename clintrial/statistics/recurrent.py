@@ -320,7 +320,7 @@ def negative_binomial(
         (*notes, f'{len(y)} patients, {int(y.sum())} events in {figure(time.sum())} units of time; dispersion {figure(k)}' + ('; robust variance.' if robust else '.')), 'Lawless 1987; Keene et al. 2007', level,
         rates.rename(columns={'arm': 'label'}) if len(rates) else None, rates=rates, coefficients=rows, dispersion=k, loglik=loglik)
 
-
+# %% ../../nbs/40_statistics.recurrent.ipynb #4ab9f331
 def counted_patients(frame, start, stop, event, patient, arm, names, count, exposure, event_value):
     "A row a patient with `count_` and `exposure_`, from intervals or from counts."
     if count is None:
@@ -340,7 +340,7 @@ def silent_arms(used, arm, model):
     totals = used.groupby(arm, observed=True)['count_'].sum()
     return tuple(warned('no events', f'Arm {one!r} has no event.', 'Its rate ratio has no finite estimate: report the follow-up and an exact upper limit for the rate.', stacklevel=4) for one in model.levels[arm] if totals[one] == 0)
 
-
+# %% ../../nbs/40_statistics.recurrent.ipynb #82976ff6
 def rate_rows(fit, names, level):
     "Coefficients as rate ratios."
     z, b, se = ndtri((1 + level)/2), np.asarray(fit.params), np.asarray(fit.bse)
@@ -369,7 +369,7 @@ def adjusted_rates(fit, model, arm, used, level):
         rows.append(dict(arm=str(one), estimate=np.exp(middle), low=np.exp(middle - z*se), high=np.exp(middle + z*se), se=se, n=int(inside.sum()), events=int(used.loc[inside, 'count_'].sum()), time=float(used.loc[inside, 'exposure_'].sum())))
     return pd.DataFrame(rows)
 
-
+# %% ../../nbs/40_statistics.recurrent.ipynb #61f66a14
 def count_checks(y, fit, k, loglik):
     "What a model of counts takes for granted."
     zero = float((np.exp(-fit.mu) if k == 0 else (1 + k*fit.mu)**(-1/k)).sum())
