@@ -1,9 +1,9 @@
 """How fast does fine-tuning go? Against the seed document's listing, and against transformers.Trainer at its defaults.
 
-    python bench/training.py --quick            # speed only, under ten minutes on two cores
-    python bench/training.py                    # more rows and repeats, and what each step costs in accuracy
-    python bench/training.py --rows 800         # so many rows for the speed
-    python bench/training.py --accuracy-rows 0  # speed alone; -1, the default: every row for the accuracy
+    python bench/training.py --quick                                  # speed only, under ten minutes on two cores
+    python bench/training.py                                          # more rows and repeats, and what each step costs in accuracy
+    python bench/training.py --parts speed --rows 800                 # one part alone
+    python bench/training.py --parts accuracy --accuracy-rows 700 --seeds 0,1,2
 
 Same weights, data (druglib, binary efficacy, 128 tokens), batch size and number of epochs for all variants, taken in turn within one run; the
 figures are ratios of process CPU seconds, medians. Models are built and texts tokenised outside the clock, but for the listing, which tokenises at every access.
@@ -20,27 +20,29 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Data
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import seed_code
-from common import arguments, describe_machine, drawn, druglib, embedded_folder, finish, interleaved, medians, progress
+from common import arguments, describe_machine, druglib, embedded_folder, finish, interleaved, medians, progress
+from quality import splits_for
 
 from clintrial.batches import build_cache
 from clintrial.callbacks import History
-from clintrial.metrics import compare
+from clintrial.metrics import compare, evaluate
 from clintrial.backbones import fast_dtype, matmul_rate
 from clintrial.model import TrialModel
 from clintrial.trainer import FineTuneConfig, FineTuner, TrialTrainer
 from clintrial.tuning import Full, LastK
 
 TOKENS, BATCH = 128, 16
+FASTEST, FROZEN = '+ the fastest number format (ours)', 'ours, 4 of 6 layers frozen, cached'
 LADDER = {   # each step adds one decision to the one before it
     'fp32, dropout .1, all weights':       dict(tuning=Full(train_embeddings=True), backbone_dropout=None, precision='fp32'),
     '+ frozen embeddings':                 dict(tuning=Full(), backbone_dropout=None, precision='fp32'),
     '+ no dropout':                        dict(tuning=Full(), backbone_dropout=0., precision='fp32'),
-    '+ the fastest number format (ours)':  dict(tuning=Full(), backbone_dropout=0., precision='auto'),
-    'ours, 4 of 6 layers frozen, cached':  dict(tuning=LastK(2), backbone_dropout=0., precision='auto'),
+    FASTEST:                               dict(tuning=Full(), backbone_dropout=0., precision='auto'),
+    FROZEN:                                dict(tuning=LastK(2), backbone_dropout=0., precision='auto'),
 }
 
 
-def ours(train, task, tuning, backbone_dropout, precision, cache_folder=None):
+def ours(train, task, tuning, backbone_dropout, precision):
     "A trainer of ours, ready to run one epoch, and the seconds that its cache took."
     model = TrialModel.build('minilm', train, task, tuning, window_tokens=TOKENS, max_tokens=TOKENS - 2, backbone_dropout=backbone_dropout)
     config = FineTuneConfig(output_dir=tempfile.mkdtemp(), num_train_epochs=1, per_device_train_batch_size=BATCH, eval_strategy='no', save_strategy='no',
@@ -100,44 +102,53 @@ def work_of_a_token(width=384, inner=1536, layers=6, tokens=TOKENS) -> float:
     return 3 * layers * (2 * (4 * width**2 + 2 * width * inner) + 4 * tokens * width)
 
 
-def accuracy(data, task):
-    "Of each later step of the ladder: its validation AUC after four epochs against that of the first step, paired."
-    splits, first = data.split(fractions=(.7, .15, .05, .1), seed=0), None
-    fitted = task.fit(splits.train.frame)
-    for name, step in LADDER.items():
-        model = TrialModel.build('minilm', splits.train, task, step['tuning'], window_tokens=TOKENS, max_tokens=TOKENS - 2, backbone_dropout=step['backbone_dropout'])
-        with tempfile.TemporaryDirectory() as folder:
-            config = FineTuneConfig(output_dir=Path(folder)/'run', precision=step['precision'], baselines=False, disable_tqdm=True, load_best_model_at_end=False, save_strategy='no')
-            run = FineTuner(model, splits, config).fit()
-            targets, distribution = run.targets('validation'), run.distribution(split='validation')
-        if first is None:
-            first = distribution
-            continue
-        difference = compare(fitted, targets, distribution, first, metrics=('roc_auc',))['roc_auc']
-        yield name, {'difference': difference.difference, 'low': difference.low, 'high': difference.high}
-        progress(f'{name}: AUC against the first step {difference.difference:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]')
+def probabilities(splits, task, step, seed):
+    "What one step of the ladder says of the held-out cases, after four epochs with the best one kept."
+    model = TrialModel.build('minilm', splits.train, task, step['tuning'], seed=seed, window_tokens=TOKENS, max_tokens=TOKENS - 2, backbone_dropout=step['backbone_dropout'])
+    with tempfile.TemporaryDirectory() as folder:
+        run = FineTuner(model, splits, FineTuneConfig(output_dir=Path(folder)/'run', seed=seed, precision=step['precision'], baselines=False, probe=False, disable_tqdm=True)).fit()
+        return run.task, run.targets(), run.distribution()
+
+
+def accuracy(data, task, rows, seeds):
+    "A row a step and a seed: its ROC-AUC on held-out cases against that of the step named first, paired. A step that computes the same as the one before it is left out."
+    steps = {name: step for name, step in LADDER.items() if name != FASTEST or fast_dtype() != torch.float32}
+    for seed in seeds:
+        splits, first = splits_for(data, seed, rows), None
+        for name, step in steps.items():
+            fitted, targets, said = probabilities(splits, task, step, seed)
+            if first is None: first = said
+            one = compare(fitted, targets, said, first, metrics=('roc_auc',))['roc_auc']
+            auc = evaluate(fitted, targets, said, metrics=('roc_auc',))['roc_auc']
+            yield {'step': name, 'seed': seed, 'rows': len(splits.train), 'roc_auc': auc.estimate, 'difference': one.difference, 'low': one.low, 'high': one.high}
+            progress(f'seed {seed}, {name}: ROC-AUC {auc.estimate:.3f}, against the first step {one.difference:+.3f} [{one.low:+.3f}, {one.high:+.3f}]')
+
+
+def speed(train, task, repeats):
+    "Every variant in turn: a line each, then the ratios and shares."
+    variants = {'the listing': lambda: seed_epoch(train, task), 'transformers.Trainer': lambda: trainer_epoch(train, task),
+                **{name: lambda step=step: our_epoch(train, task, **step) for name, step in LADDER.items()}}
+    runs = interleaved(variants, repeats)
+    runs['epoch'], runs['cache'], runs['tokens'] = zip(*runs['value'])
+    epoch, cache = medians(runs, 'epoch'), medians(runs, 'cache')
+    seed, full, frozen = (epoch[name] for name in ('the listing', FASTEST, FROZEN))
+    peaks = {str(dtype).split('.')[1]: matmul_rate(dtype) for dtype in (torch.float32, torch.bfloat16)}
+    rate = runs.loc[runs['variant'] == FASTEST, 'tokens'].median() * work_of_a_token() / full
+    for name, seconds in epoch.items(): print(f'{seed / seconds:6.2f} × the listing   {seconds:7.2f} s   {name}')
+    return {'full_vs_seed': seed / full, 'full_vs_hf_trainer': epoch['transformers.Trainer'] / full, 'cached4_vs_seed': seed / frozen,
+            'cached4_5_epochs_vs_seed': 5 * seed / (cache[FROZEN] + 5 * frozen), 'peak_share': rate / peaks['bfloat16'], 'fastest_peak_share': rate / max(peaks.values()),
+            'format': str(fast_dtype()), 'gflops': {name: peak / 1e9 for name, peak in peaks.items()}, 'seconds': epoch, 'rows': len(train), 'repeats': repeats}
 
 
 def main():
-    options = arguments(__doc__.splitlines()[0], rows=0, repeats=3, accuracy_rows=-1)
+    options = arguments(__doc__.splitlines()[0], parts='', rows=0, repeats=3, accuracy_rows=0, seeds='0,1,2')
     torch.set_num_threads(1)
+    parts = options.parts.split(',') if options.parts else ['speed'] if options.quick else ['speed', 'accuracy']
     data, task = druglib('binary')
     train = data.take(data.ids[:options.rows or (96 if options.quick else 640)])
-    task = task.fit(train.frame)
-    variants = {'the listing': lambda: seed_epoch(train, task), 'transformers.Trainer': lambda: trainer_epoch(train, task),
-                **{name: lambda step=step: our_epoch(train, task, **step) for name, step in LADDER.items()}}
-    runs = interleaved(variants, options.repeats)
-    runs['epoch'], runs['cache'], runs['tokens'] = zip(*runs['value'])
-    epoch, cache = medians(runs, 'epoch'), medians(runs, 'cache')
-    seed, full, frozen = (epoch[name] for name in ('the listing', '+ the fastest number format (ours)', 'ours, 4 of 6 layers frozen, cached'))
-    peaks = {str(dtype).split('.')[1]: matmul_rate(dtype) for dtype in (torch.float32, torch.bfloat16)}
-    rate = runs.loc[runs['variant'] == '+ the fastest number format (ours)', 'tokens'].median() * work_of_a_token() / full
-    build = cache['ours, 4 of 6 layers frozen, cached']
-    for name, seconds in epoch.items(): print(f'{seed / seconds:6.2f} × the listing   {seconds:7.2f} s   {name}')
-    finish({'full_vs_seed': seed / full, 'full_vs_hf_trainer': epoch['transformers.Trainer'] / full, 'cached4_vs_seed': seed / frozen,
-            'cached4_5_epochs_vs_seed': 5 * seed / (build + 5 * frozen), 'peak_share': rate / peaks['bfloat16'], 'fastest_peak_share': rate / max(peaks.values()),
-            'format': str(fast_dtype()), 'gflops': {name: peak / 1e9 for name, peak in peaks.items()}, 'seconds': epoch, 'rows': len(train), 'repeats': options.repeats,
-            'accuracy': {} if options.quick or not options.accuracy_rows else dict(accuracy(drawn(data, max(options.accuracy_rows, 0)), task)), 'machine': describe_machine()})
+    found = speed(train, task.fit(train.frame), options.repeats) if 'speed' in parts else {}
+    if 'accuracy' in parts: found['accuracy'] = list(accuracy(data, task, options.accuracy_rows, map(int, options.seeds.split(','))))
+    finish({**found, 'machine': describe_machine()})
 
 
 if __name__ == '__main__': main()
