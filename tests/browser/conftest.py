@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from lab import FLAGS, App, Lab, browser_path, lab_server, voila_server
+from lab import FLAGS, PATIENCE, App, Lab, browser_path, lab_server, voila_server
 
 
 @pytest.fixture(scope='session')
@@ -24,7 +24,7 @@ def chromium():
 def context(chromium):
     "A window of the browser, with its cache: wide, light, in English."
     opened = chromium.new_context(viewport={'width': 1400, 'height': 1000}, color_scheme='light', locale='en-US', permissions=['clipboard-read', 'clipboard-write'])
-    opened.set_default_timeout(30_000)
+    opened.set_default_timeout(PATIENCE*1000)
     yield opened
     opened.close()
 

@@ -19,6 +19,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = Path(__file__).parent/'shots'
 NAMES = 'chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome'
+PATIENCE = 60   # seconds that a wait may take: a busy machine is slow, and a wait that is met costs nothing
 FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage']
 SETTINGS = {   # what would cover the page, call home, or take cells out of it that are not in sight
     '@jupyterlab/notebook-extension/tracker': {'windowingMode': 'none'},
@@ -125,7 +126,7 @@ class Page:
         SHOTS.mkdir(exist_ok=True)
         (self.page if whole else self.panel).screenshot(path=str(SHOTS/f'{name}.png'), animations='disabled')
 
-    def until(self, what: str, seconds=20):
+    def until(self, what: str, seconds=PATIENCE):
         "Wait until an expression of JavaScript is true."
         self.page.wait_for_function(what, timeout=seconds*1000, polling=100)   # a page that draws nothing has no frames to wait for
 
@@ -170,7 +171,7 @@ class Lab(Page):
         return self._connected()
 
     def _connected(self):
-        self.until("() => jupyterapp.shell.currentWidget && jupyterapp.shell.currentWidget.sessionContext && jupyterapp.shell.currentWidget.sessionContext.isReady", 60)
+        self.until("() => jupyterapp.shell.currentWidget && jupyterapp.shell.currentWidget.sessionContext && jupyterapp.shell.currentWidget.sessionContext.isReady")
         self.page.evaluate('() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.info.then(() => true)')
         return self
 
@@ -180,7 +181,7 @@ class Lab(Page):
         self.page.evaluate('''async cell => { const shown = jupyterapp.shell.currentWidget.content;
             if (cell === null) return void await jupyterapp.commands.execute('notebook:run-all-cells');
             shown.activeCellIndex = cell; shown.deselectAll(); await jupyterapp.commands.execute('notebook:run-cell'); }''', cell)
-        self.page.set_default_timeout(30_000)
+        self.page.set_default_timeout(PATIENCE*1000)
         failed = self.page.locator('.jp-Notebook .jp-OutputArea-output[data-mime-type="application/vnd.jupyter.stderr"], .jp-Notebook .jp-RenderedText[data-mime-type="application/vnd.jupyter.error"]')
         if failed.count(): raise AssertionError(f'A cell failed or warned:\n{failed.first.inner_text()[-2000:]}')
         return self
@@ -197,7 +198,7 @@ class Lab(Page):
         if reply['status'] != 'ok': raise AssertionError(f"{reply['ename']}: {reply['evalue']}")
         return json.loads(ast.literal_eval(reply['data']['text/plain']))
 
-    def until_value(self, expression: str, seconds=20):
+    def until_value(self, expression: str, seconds=PATIENCE):
         "Wait until an expression is true in the kernel; returns its value."
         end = time.monotonic() + seconds
         while not (value := self.value(expression)):
