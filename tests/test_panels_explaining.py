@@ -69,7 +69,7 @@ def test_the_kernel_stays_free_and_the_last_question_counts(explained):
     panel.explain()
     panel.state = {'document': 'P003'}
     panel.explain()
-    assert time.perf_counter() - begun < .5                              # both questions are asked, none is waited for
+    assert time.perf_counter() - begun < 2                               # both questions are asked, none is waited for
     panel.settle(60)
     assert panel.label_of_row == 'P003' and panel._aide.busy == 0
     assert threading.active_count() < 30

@@ -21,8 +21,9 @@ SHOTS = Path(__file__).parent/'shots'
 NAMES = 'chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome'
 PATIENCE = 60   # seconds that a wait may take: a busy machine is slow, and a wait that is met costs nothing
 FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage']
-SETTINGS = {   # what would cover the page, call home, or take cells out of it that are not in sight
+SETTINGS = {   # what would cover the page, call home, take cells out of it that are not in sight, or repeat a panel's heading unseen in the table of contents
     '@jupyterlab/notebook-extension/tracker': {'windowingMode': 'none'},
+    '@jupyterlab/toc-extension/registry': {'includeOutput': False},
     '@jupyterlab/docmanager-extension/plugin': {'autosave': False},
     '@jupyterlab/apputils-extension/notification': {'fetchNews': 'false', 'checkForUpdates': False, 'doNotDisturbMode': True},
 }
@@ -40,7 +41,7 @@ class Server:
         self.base, self.more, self.modules = f'http://127.0.0.1:{self.port}', {}, [ROOT]
         self.command = [part.format(port=self.port, token=self.token, folder=folder) for part in command]
 
-    def start(self, path='/api/status', seconds=90):
+    def start(self, path='/api/status', seconds=180):
         self.log = (self.folder/'server.log').open('w')
         self.process = subprocess.Popen([sys.executable, '-m', *self.command], cwd=self.folder, env=self.environment(), stdout=self.log, stderr=subprocess.STDOUT, start_new_session=True)
         opener, end = build_opener(ProxyHandler({})), time.monotonic() + seconds

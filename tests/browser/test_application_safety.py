@@ -27,9 +27,9 @@ def test_an_alert_is_seen_acknowledged_and_closed(panel):
     assert not panel.axe()
     page.get_by_label('Your name', exact=True).fill('Dr. Lindqvist')
     panel.press('Tab')
-    panel.until_value("panel.by.value == 'Dr. Lindqvist'", 60)              # what stood beside the field may go and move the button: not under the mouse
+    panel.until_value("panel.by.value == 'Dr. Lindqvist'")              # what stood beside the field may go and move the button: not under the mouse
     page.get_by_role('button', name='Acknowledge', exact=True).click()
-    panel.until_value("(monitor.alerts.table['status'] == 'acknowledged').sum() == 1", 60)
+    panel.until_value("(monitor.alerts.table['status'] == 'acknowledged').sum() == 1")
     page.get_by_text('acknowledged by Dr. Lindqvist').first.wait_for()
     assert not panel.axe_in_both_themes()
 

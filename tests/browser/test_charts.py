@@ -37,7 +37,7 @@ COUNT = "cell => [...document.querySelectorAll('.jp-Notebook .jp-Cell')].map(one
 
 def all_shown(lab):
     "Wait until every chart, picture and text is on the page; each canvas has been drawn on."
-    lab.until(f"() => {{ const seen = ({COUNT})(); return {list(DRAWN)}.every(one => seen[one][0] > 0) && {list(PICTURES)}.every(one => seen[one][1] > 0) && seen[{HEAT}][2] > 0 }}", 30)
+    lab.until(f"() => {{ const seen = ({COUNT})(); return {list(DRAWN)}.every(one => seen[one][0] > 0) && {list(PICTURES)}.every(one => seen[one][1] > 0) && seen[{HEAT}][2] > 0 }}")
     blank = lab.page.evaluate("() => [...document.querySelectorAll('.vega-embed canvas')].filter(one => { const pixels = one.getContext('2d').getImageData(0, 0, one.width, one.height).data; return new Set(new Uint32Array(pixels.buffer)).size < 3 }).length")
     assert blank == 0
 

@@ -20,7 +20,7 @@ def notebook(lab_page):
     return lab_page.open([SETUP, SHOW], 'data').run(0)
 
 
-def idle(lab): lab.until_value('not panel._aide.busy', 40)
+def idle(lab): lab.until_value('not panel._aide.busy')
 
 
 def test_from_roles_to_parts(lab, notebook):

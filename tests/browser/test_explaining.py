@@ -91,7 +91,7 @@ def test_what_would_change_it_in_the_dark(lab):
 def test_in_chinese_and_after_a_reload(lab, explained_run):
     lab.open([PANEL.format(**explained_run, lang='zh'), '1 + 1']).run(0)
     lab.page.get_by_role('button', name='解释 (e)').click()
-    lab.until_value('panel.faithfulness is not None', 60)
+    lab.until_value('panel.faithfulness is not None')
     lab.reload()
     lab.page.locator('.ct-panel:not(.ct-still) .ct-heat').first.wait_for(state='attached')
     lab.page.get_by_role('listbox', name='句子').wait_for()

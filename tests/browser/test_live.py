@@ -74,7 +74,7 @@ def reloaded_and_opened_twice(page):
     whole(second, second.value('len(chart.rows)'))
     assert second.complaints() == []
     second.page.close()
-    page.until_value('len(chart.rows) >= 260', 60)
+    page.until_value('len(chart.rows) >= 260')
     whole(page, 260)
 
 
