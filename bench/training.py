@@ -117,11 +117,11 @@ def accuracy(data, task, rows, seeds):
         splits, first = splits_for(data, seed, rows), None
         for name, step in steps.items():
             fitted, targets, said = probabilities(splits, task, step, seed)
+            auc, one = evaluate(fitted, targets, said, metrics=('roc_auc',))['roc_auc'], None
             if first is None: first = said
-            one = compare(fitted, targets, said, first, metrics=('roc_auc',))['roc_auc']
-            auc = evaluate(fitted, targets, said, metrics=('roc_auc',))['roc_auc']
-            yield {'step': name, 'seed': seed, 'rows': len(splits.train), 'roc_auc': auc.estimate, 'difference': one.difference, 'low': one.low, 'high': one.high}
-            progress(f'seed {seed}, {name}: ROC-AUC {auc.estimate:.3f}, against the first step {one.difference:+.3f} [{one.low:+.3f}, {one.high:+.3f}]')
+            else: one = compare(fitted, targets, said, first, metrics=('roc_auc',))['roc_auc']
+            yield {'step': name, 'seed': seed, 'rows': len(splits.train), 'roc_auc': auc.estimate, **({'difference': one.difference, 'low': one.low, 'high': one.high} if one else {})}
+            progress(f'seed {seed}, {name}: ROC-AUC {auc.estimate:.3f}' + (f', against the first step {one.difference:+.3f} [{one.low:+.3f}, {one.high:+.3f}]' if one else ''))
 
 
 def speed(train, task, repeats):
