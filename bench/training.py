@@ -120,8 +120,8 @@ def accuracy(data, task, rows, seeds):
             auc, one = evaluate(fitted, targets, said, metrics=('roc_auc',))['roc_auc'], None
             if first is None: first = said
             else: one = compare(fitted, targets, said, first, metrics=('roc_auc',))['roc_auc']
-            yield {'step': name, 'seed': seed, 'rows': len(splits.train), 'roc_auc': auc.estimate, **({'difference': one.difference, 'low': one.low, 'high': one.high} if one else {})}
-            progress(f'seed {seed}, {name}: ROC-AUC {auc.estimate:.3f}' + (f', against the first step {one.difference:+.3f} [{one.low:+.3f}, {one.high:+.3f}]' if one else ''))
+            yield {'step': name, 'seed': seed, 'rows': len(splits.train), 'roc_auc': [auc.estimate, auc.low, auc.high], **({'difference': one.difference, 'low': one.low, 'high': one.high} if one else {})}
+            progress(f'seed {seed}, {name}: ROC-AUC {auc.estimate:.3f} [{auc.low:.3f}, {auc.high:.3f}]' + (f', against the first step {one.difference:+.3f} [{one.low:+.3f}, {one.high:+.3f}]' if one else ''))
 
 
 def speed(train, task, repeats):

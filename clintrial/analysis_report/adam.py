@@ -39,7 +39,7 @@ def kind_of_data(
     if has & set(PLANNED) and not frame['USUBJID'].duplicated().any(): return 'subjects'
     return ''
 
-
+# %% ../../nbs/48_analysis_report.adam.ipynb #2464a4fa
 @dataclass(frozen=True, repr=False)
 class AdamFolder:
     "The data sets of a folder, each with what it is."
@@ -97,7 +97,7 @@ def with_arm(
     "The data set with the arm that ADSL has, whatever its own columns say."
     return frame.drop(columns=[arm], errors='ignore').merge(adsl[['USUBJID', arm]].dropna(), on='USUBJID', how='inner')
 
-
+# %% ../../nbs/48_analysis_report.adam.ipynb #f4f00b67
 def endpoint_rows(
     frame: pd.DataFrame,  # measurements
     adsl: pd.DataFrame,   # a row a subject
@@ -125,7 +125,7 @@ def event_rows(
     rows = with_arm(frame[frame['PARAMCD'] == parameter] if 'PARAMCD' in frame else frame, adsl, arm).drop_duplicates('USUBJID')
     return in_order(rows, arm, arms).assign(EVENT=lambda rows: (rows['CNSR'] == 0).astype(int).where(rows['CNSR'].notna()))
 
-
+# %% ../../nbs/48_analysis_report.adam.ipynb #6beb975c
 def flow_rows(
     adsl: pd.DataFrame,  # a row a subject
     arm, arms,           # column of the arms, and their order
@@ -151,7 +151,7 @@ def disposition_table(
     flow = flow[flow['arm'] != ''].assign(step=[step.capitalize() + (f': {reason}' if isinstance(reason, str) else '') for step, reason in zip(flow.loc[flow['arm'] != '', 'step'], flow.loc[flow['arm'] != '', 'reason'])])
     return flow.pivot_table(index='step', columns='arm', values='n', aggfunc='sum', fill_value=0, sort=False, observed=True)[list(map(str, arms))].reset_index()
 
-
+# %% ../../nbs/48_analysis_report.adam.ipynb #ef9c2788
 def effects(
     analysis: Analysis,  # any
     most=30,             # rows at most

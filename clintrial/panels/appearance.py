@@ -159,7 +159,7 @@ def svg_of(
     ready,         # a `Drawing`, or a whole specification, from `prepared`
     mode='light',  # 'light' or 'dark'
 ) -> str:
-    "It as SVG for such a page."
+    "The chart as SVG for such a page."
     return ready.drawn(mode) if isinstance(ready, Drawing) else as_svg(on_dark(ready) if mode == 'dark' else ready)
 
 
