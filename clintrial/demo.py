@@ -51,7 +51,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument('--output', default='', help='folder for run and report; runs/demo-<date-time> where left out')
     parser.add_argument('--recipe', default='fast', choices=list(RECIPES), help='fast: the upper half of the layers, cached below; full: all layers')
     parser.add_argument('--backbone', default='minilm', help='minilm, a local folder or a Hugging Face id')
-    parser.add_argument('--patients', type=int, default=1500, help='size of the simulated trial')
+    parser.add_argument('--patients', type=int, default=1000, help='size of the simulated trial')
     parser.add_argument('--epochs', type=float, default=None, help='passes over the training split')
     parser.add_argument('--leaks', default='refuse', choices=('refuse', 'allow'), help='whether to train where the audit finds that the answer leaks into the input')
     parser.add_argument('--seed', type=int, default=0)

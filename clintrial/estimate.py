@@ -34,7 +34,7 @@ from .loading import DataError
 from .model import TrialModel
 from .optimizer import MasterWeights
 from .search import range_settings
-from .trainer import FineTuneConfig, FineTuner, TrialTrainer
+from .trainer import FineTuneConfig, FineTuner, TrialTrainer, cached_depth, has_probe, parts_read_again
 from .tuning import allow
 
 # %% ../nbs/18_estimate.ipynb #104f25d3
@@ -221,7 +221,6 @@ def measure(model: TrialModel, splits: Splits, settings: FineTuneConfig, steps: 
     place = {row: spot for spot, row in enumerate(wanted)}
     batches = [[place[row] for row in longest]] + drawn_batches(len(wanted), settings.per_device_train_batch_size, steps, settings.seed)
     tokens, dtype = tokens_read(model, encoded, [place[row] for row in drawn]), FineTuner(model, None, settings).prepare()
-    model.to(settings.device)
     allow(model, model.tuning.moves(model))
     reading, lower = paced_reading(model, encoded, settings, dtype)
     if torch.cuda.is_available(): torch.cuda.reset_peak_memory_stats()
@@ -235,7 +234,7 @@ def measure(model: TrialModel, splits: Splits, settings: FineTuneConfig, steps: 
 # %% ../nbs/18_estimate.ipynb #d52d97cc
 def paced_reading(model: TrialModel, encoded, settings: FineTuneConfig, dtype: torch.dtype) -> tuple:   # reading, building the cache: (seconds a token, low, high)
     "The pace of prediction, and of the layers that are computed once; the sample keeps their cache."
-    depth = model.tuning.frozen_depth(model) if settings.cache_frozen and settings.num_train_epochs > 1 else 0
+    depth = cached_depth(model, settings)
     lower = (0., 0., 0.)
     n_tokens = tokens_read(model, encoded, range(len(encoded))).sum()
     if depth:
@@ -299,19 +298,18 @@ def training_steps(config: FineTuneConfig, n: int) -> tuple:   # steps, epochs
     return steps, steps/an_epoch
 
 # %% ../nbs/18_estimate.ipynb #d9678f34
-def time_rows(found: Measured, splits: Splits, config: FineTuneConfig, per_token: bool) -> list:   # (part, seconds, low, high)
+def time_rows(found: Measured, splits: Splits, config: FineTuneConfig) -> list:   # (part, seconds, low, high)
     "Each part's time."
     sizes, a_document = {part: len(getattr(splits, part)) for part in PARTS}, found.tokens.mean()
     blur = math.exp(1.96*found.tokens.std()/a_document/math.sqrt(len(found.tokens))) if sizes['train'] > len(found.tokens) else 1.
     steps, epochs = training_steps(config, sizes['train'])
     def paced(pace, rows): return rows*a_document*pace[0], rows*a_document*pace[1]/blur, rows*a_document*pace[2]*blur
     def guessed(seconds): return seconds, seconds/2, seconds*2
-    full = tuple(one + other for one, other in zip(found.reading, found.lower))   # a pass through all layers, no cache
     rows = [('cutting texts into tokens', *guessed(found.encoding*sum(sizes.values()))), ('opponents', *guessed(found.opponents*sizes['train'])),
-            ('frozen layers, once', *paced(found.lower, sizes['train'] + sizes['validation'])), ('training', *paced(found.pace, sizes['train']*epochs)),
+            ('frozen layers, once', *paced(found.lower, sum(sizes.values()))), ('training', *paced(found.pace, sizes['train']*epochs)),
             ('validation', *paced(found.reading, sizes['validation']*evaluations(config, steps))), ('checkpoints', *guessed(found.checkpoint[0]*(evaluations(config, steps) if config.save_strategy != 'no' else 0))),
-            ('predictions of three parts', *paced(full, sum(sizes.values()) - sizes['train']))]
-    if config.baselines and config.probe and not per_token: rows.insert(2, ('probe before fine-tuning', *paced(full, sum(sizes.values()))))
+            ('predictions of three parts', *paced(found.reading, sum(sizes.values()) - sizes['train']))]
+    if has_probe(found.trainer.trial_model, config): rows.insert(3, ('probe before fine-tuning', *paced(found.reading, sum(sizes.values()))))
     return [row for row in rows if row[1] > 0]
 
 # %% ../nbs/18_estimate.ipynb #c161b41e
@@ -353,18 +351,19 @@ def estimate_training(
         settings.output_dir = folder
         try: found = measure(copy.deepcopy(subject), splits, settings, steps, seconds)
         except torch.OutOfMemoryError as error: raise DataError('Not even one step fits into the memory of this device.', remedy=WORDS['en']['remedy']) from error
-    return assembled(found, splits, config, before, subject.task.per_token)
+    return assembled(found, splits, config, before)
 
 
-def assembled(found: Measured, splits: Splits, config: FineTuneConfig, before: float, per_token: bool) -> TrainingEstimate:
+def assembled(found: Measured, splits: Splits, config: FineTuneConfig, before: float) -> TrainingEstimate:
     "The table and what belongs to it."
     device, model = config.device, found.trainer.trial_model
     steps, epochs = training_steps(config, len(splits.train))
     cached = found.lower[0] > 0
-    states = found.tokens.mean()*(len(splits.train) + len(splits.validation))*model.width*next(model.backbone.parameters()).element_size()/1e6 if cached else 0.
+    kept_rows = sum(len(getattr(splits, part)) for part in parts_read_again(model, config))
+    states = found.tokens.mean()*kept_rows*model.width*next(model.backbone.parameters()).element_size()/1e6 if cached else 0.
     kept = min(config.save_total_limit or math.inf, evaluations(config, steps)) + 1
     disk = [('checkpoints', *[found.checkpoint[1]*kept]*3), ('frozen layers', states, states*.95, states*1.05), ('model and predictions', *[found.standing['weights']/1e6*2]*3)]
-    parts = {'time': ('s', time_rows(found, splits, config, per_token)), 'memory': ('MB', memory_rows(found, before, device.type == 'cuda')), 'disk': ('MB', [row for row in disk if row[1] > 0])}
+    parts = {'time': ('s', time_rows(found, splits, config)), 'memory': ('MB', memory_rows(found, before, device.type == 'cuda')), 'disk': ('MB', [row for row in disk if row[1] > 0])}
     rows = [(quantity, part, unit, *values) for quantity, (unit, some) in parts.items() for part, *values in [*some, ('total', *np.sum([row[1:] for row in some], axis=0))]]
     moving = model.tuning.summary(model)
     return TrainingEstimate(pd.DataFrame(rows, columns=['quantity', 'part', 'unit', 'value', 'low', 'high']), at_hand(device, before, Path(config.output_dir)), device.type, steps,

@@ -509,9 +509,10 @@ def document_vectors(
     encoded: EncodedData,
     precision: torch.dtype | None = None,   # number format; None measures which is fastest
     batch_tokens: int = 8192,               # tokens in one pass
+    progress=None,                          # called with the number of documents done
 ) -> np.ndarray:                            # (documents, width) float32
     "The vector that stands for each document, before the table's columns and the head."
-    with self.ready_to_read(precision): return np.stack(self.read_all(encoded, self.vectors_of, batch_tokens))
+    with self.ready_to_read(precision): return np.stack(self.read_all(encoded, self.vectors_of, batch_tokens, progress))
 
 
 @patch
@@ -519,11 +520,12 @@ def read_all(self: TrialModel, encoded: EncodedData, answer, batch_tokens: int, 
     "What `answer` says of each document, in the table's order."
     order = np.argsort(-encoded.lengths, kind='stable')
     found = np.empty(len(order), dtype=object)
+    encoded = replace(encoded, targets=None)
+    if encoded.cache is not None and encoded.cache.dtype.itemsize < self.dtype.itemsize: encoded.cache = None   # it is coarser than this reading
     for start in range(0, len(order), 256):
         documents = [self.document(encoded, int(row)) for row in order[start:start + 256]]
         for piece in cut_by_length(documents, batch_tokens):
-            batch = self.collate(replace(encoded, targets=None), piece)
-            batch = {name: value.to(self.device) if torch.is_tensor(value) else value for name, value in batch.items()}
+            batch = {name: value.to(self.device) if torch.is_tensor(value) else value for name, value in self.collate(encoded, piece).items()}
             with torch.inference_mode(): answers = answer(encoded, piece, batch)
             for one, value in zip(piece, answers): found[one.row] = value
         if progress is not None: progress(min(start + 256, len(order)))

@@ -19,6 +19,7 @@ from clintrial.loading import DataError
 from clintrial.model import TrialModel
 from clintrial.run import FineTuneRun
 from clintrial.tasks import Binary
+from clintrial.tuning import LastK
 from conftest import same_bits, toy_trial, toy_tuner, weights_of
 
 HERE = Path(__file__).parent
@@ -167,6 +168,15 @@ def test_disk_full_when_the_run_is_written(tiny_backbone, left_alone, room_again
     with pytest.raises(RunError, match='no manifest'): FineTuneRun(tmp_path/'run')
     resumed = toy_tuner(tiny_backbone, tmp_path/'run', **SETTINGS).fit(resume=True)
     assert same_bits(weights_of(resumed), weights_of(left_alone()))
+
+
+def test_no_room_for_the_frozen_layers(tiny_backbone, room_again, tmp_path):
+    "A file that is read in place and finds no room would end the process without a word: its room is asked for beforehand."
+    tuner = toy_tuner(tiny_backbone, tmp_path/'run', tuning=LastK(1), **SETTINGS)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    with pytest.raises(RunError, match=r'frozen layers say could not be written.*start again in a new output_dir; with cache_frozen=False'): tuner.fit()
+    room_again()
+    assert not list((tmp_path/'run').glob('.frozen-*')) and not (tmp_path/'run'/'checkpoints').exists()
 
 
 class StopAt(TrainerCallback):

@@ -35,7 +35,7 @@ from ..loading import DataError
 from ..model import TrialModel
 from ..run import FineTuneRun, processor
 from ..search import range_settings
-from ..trainer import FineTuneConfig, FineTuner, TrialTrainer
+from ..trainer import FineTuneConfig, FineTuner, TrialTrainer, cached_depth
 from ..tuning import allow
 
 # %% ../../nbs/17_kernels.ipynb #9193c8d3
@@ -302,9 +302,8 @@ def prepared(model, data, config, steps, repeats, folder, progress) -> tuple:   
     batches = drawn_batches(len(data.frame), settings.per_device_train_batch_size, steps, settings.seed)
     places = {row: place for place, row in enumerate(sorted({row for batch in batches for row in batch}))}
     encoded = model.encode(data.take(data.ids[list(places)]))
-    model.to(settings.device)
     allow(model, model.tuning.moves(model))
-    depth = model.tuning.frozen_depth(model) if settings.cache_frozen and settings.num_train_epochs > 1 else 0
+    depth = cached_depth(model, settings)
     if depth: encoded.cache = build_cache(model, encoded, depth, folder/'frozen', settings.token_budget)
     on_gpu = settings.device.type == 'cuda'
     profiler = profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])], record_shapes=True, profile_memory=True, acc_events=True)
