@@ -19,7 +19,6 @@ import numpy as np
 import pandas as pd
 from fastcore.basics import patch
 from scipy.special import ndtr, ndtri
-from statsmodels.stats.multitest import multipletests
 
 from .intervals import Estimate, bca, readable, wilson
 from .loading import DataError
@@ -289,6 +288,7 @@ def with_adjusted(gaps: pd.DataFrame) -> pd.DataFrame:
     "The gaps with p values adjusted for their number (Holm)."
     gaps, known = gaps.reindex(columns=GAP_COLUMNS), gaps['p_value'].notna().to_numpy()
     adjusted = np.full(len(gaps), np.nan)
+    from statsmodels.stats.multitest import multipletests
     if known.any(): adjusted[known] = multipletests(gaps['p_value'][known], method='holm')[1]
     return gaps.assign(p_adjusted=adjusted)
 

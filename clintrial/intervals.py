@@ -13,7 +13,6 @@ from math import isnan, sqrt
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
-from statsmodels.stats.proportion import proportion_confint
 
 # %% ../nbs/00_intervals.ipynb #d0d115ca
 def readable(number: float) -> str: # e.g. 0.8123 → '0.812'
@@ -54,6 +53,7 @@ def wilson(
     level: float=.95,  # confidence level
 ) -> tuple:            # low, high
     "Score interval of a proportion (Wilson 1927), by statsmodels; the share itself always lies in it."
+    from statsmodels.stats.proportion import proportion_confint   # half a second that not every start needs
     low, high = proportion_confint(hits, n, 1 - level, method='wilson')
     return min(low, hits/n), max(high, hits/n)
 

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from fastcore.basics import patch
-from scipy.stats import fisher_exact, ttest_ind
-from statsmodels.stats.multitest import multipletests
+from scipy.stats import false_discovery_control, fisher_exact, ttest_ind
 
 from .dataset import seeded_hash
 from .intervals import readable, resample_counts, wilson
@@ -332,6 +331,6 @@ def error_slices(
     slices = slices_of(frame, searched, (text,) if isinstance(text, str) else tuple(text), parts, lexicon)
     keys = searched_slices(slices, errors, searched, smallest, most, yes_no)
     table = pd.DataFrame([slice_row(key, slices[key], errors, searched, yes_no, level, seed, n_resamples) for key in keys], columns=[name for name in SLICE_COLUMNS if name not in ('p_adjusted', 'confirmed')])
-    adjusted = multipletests(table['p_value'], method='fdr_bh')[1] if len(table) else np.zeros(0)
+    adjusted = false_discovery_control(table['p_value']) if len(table) else np.zeros(0)
     table = table.assign(p_adjusted=adjusted, confirmed=(adjusted <= fdr) & (table['difference'] > 0).to_numpy(bool))[SLICE_COLUMNS]
     return ErrorSlices(table, len(slices), fdr, yes_no, level)

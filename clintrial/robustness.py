@@ -16,7 +16,6 @@ from math import isnan
 import numpy as np
 import pandas as pd
 from fastcore.basics import patch
-from statsmodels.stats.multitest import multipletests
 from tqdm.auto import tqdm
 
 from .augment import SectionShuffle, Synonyms, TypingErrors, augment_text, seed_of
@@ -203,6 +202,7 @@ def by_site(
     table = pd.DataFrame(rows)
     known = table['p_value'].notna().to_numpy()
     adjusted = np.full(len(table), np.nan)
+    from statsmodels.stats.multitest import multipletests
     if known.any(): adjusted[known] = multipletests(table['p_value'][known], method='holm')[1]
     return table.assign(p_adjusted=adjusted)
 

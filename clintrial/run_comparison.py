@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from fastcore.basics import patch
-from statsmodels.stats.multitest import multipletests
 
 from .fairness import aligned_groups, questions_of
 from .fairness import fairness as fairness_of
@@ -165,6 +164,7 @@ def adjusted(table: pd.DataFrame) -> pd.DataFrame:
     "The table with Holm's p values."
     p = table['p_value'].to_numpy(float)
     held, found = np.isfinite(p), np.full(len(p), np.nan)
+    from statsmodels.stats.multitest import multipletests
     if held.any(): found[held] = multipletests(p[held], method='holm')[1]
     return table.assign(p_adjusted=found)
 

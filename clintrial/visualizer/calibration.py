@@ -14,7 +14,6 @@ from statistics import NormalDist
 import altair as alt
 import numpy as np
 import pandas as pd
-from statsmodels.stats.proportion import proportion_confint
 
 from ..drawing import (BLUE, MUTED, TOP_LEGEND, VERMILLION, by_model, diagonal, equal_groups, numbers, padded, require, series_colour, series_dash, series_shape, titled, with_interval,
                                with_unit)
@@ -32,7 +31,7 @@ def reliability_groups(
     if ((probability < 0) | (probability > 1)).any(): raise DataError("Column 'probability' holds values outside 0 to 1.", column='probability')
     rows = pd.DataFrame({'probability': probability, 'target': target}).groupby(equal_groups(probability, bins))
     found = rows.agg(probability=('probability', 'mean'), events=('target', 'sum'), n=('target', 'size')).reset_index(drop=True)
-    low, high = proportion_confint(found['events'], found['n'], 1 - level, method='wilson')   # honest near 0 and 1 and at small counts
+    low, high = np.array([wilson(events, n, level) for events, n in zip(found['events'], found['n'])]).T   # honest near 0 and 1 and at small counts
     return found.assign(share=found['events']/found['n'], low=low, high=high).drop(columns='events')
 
 # %% ../../nbs/30_visualizer.calibration.ipynb #3364f005
@@ -255,7 +254,7 @@ def error_words(frame, level):
     said = [f'Mean absolute error {with_interval(error.mean(), error.mean() - reach, error.mean() + reach)}, n = {len(frame):,}']
     if {'low', 'high'} <= set(frame):
         inside = frame['observed'].between(frame['low'], frame['high']).sum()
-        low, high = proportion_confint(inside, len(frame), 1 - level, method='wilson')
+        low, high = wilson(inside, len(frame), level)
         said.append(f'{with_interval(inside/len(frame), low, high)} of the values lie inside their own intervals')
     return said
 

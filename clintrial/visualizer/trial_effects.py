@@ -16,9 +16,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 from scipy.special import ndtri
-from scipy.stats import chi2, t
-from statsmodels.stats.meta_analysis import combine_effects
-from statsmodels.stats.multitest import multipletests
+from scipy.stats import chi2, false_discovery_control, t
 
 from ..drawing import BLUE, INK, KNOWN_INTERVAL, MUTED, VERMILLION, numbers, padded, require, series_colour, series_shape, titled, with_interval
 from ..loading import DataError
@@ -80,6 +78,7 @@ def pooled_effect(
     q = float((weight*(estimate - center)**2).sum())
     reach, tau2 = ndtri(.975)/np.sqrt(weight.sum()), 0.
     if method == 'random' and k > 1:
+        from statsmodels.stats.meta_analysis import combine_effects
         found = combine_effects(estimate, error**2, method_re='iterated')
         center, tau2 = found.mean_effect_re, max(0., float(found.tau2))
         reach = t.ppf(.975, k - 1)*np.sqrt(max(found.var_hksj_re, found.sd_eff_w_re**2))   # never narrower than without the correction
@@ -263,7 +262,7 @@ def volcano_rows(frame, label, effect, p, rate):
     bad = (values < 0) | (values > 1)
     if bad.any(): raise DataError(f"Column '{p}', row {frame.index[bad.argmax()]!r}: a p value lies between 0 and 1.", column=p, row=frame.index[bad.argmax()])
     smallest = max(1e-300, values[values > 0].min(initial=1.)*.1)
-    q = multipletests(values, method='fdr_bh')[1]
+    q = false_discovery_control(values)
     rows = pd.DataFrame({'label': frame[label].map(str).to_numpy(), 'effect': effects, 'p': values, 'q': q, 'strength': -np.log10(np.maximum(values, smallest)).round(4),
         'hit': q <= rate})
     if {'low', 'high'} <= set(frame): rows = rows.assign(low=frame['low'].to_numpy(dtype=float), high=frame['high'].to_numpy(dtype=float))
