@@ -33,7 +33,7 @@ fi
 
 say notebooks run from top to bottom
 flags=$(python -c 'import torch; print("slow gpu" if torch.cuda.is_available() else "slow")')
-limited 3000 nbdev_test --n_workers 2 --timing --flags "$flags"
+limited 3000 python tools/test_notebooks.py $flags
 
 say the package works as users import it
 limited 3000 python -m pytest -n 2 --dist loadfile --ignore tests/browser --durations 15 tests
