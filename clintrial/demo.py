@@ -260,7 +260,7 @@ def explain_patients(
         report.add_chart(visualizer.document_heatmap(words.table, words.frame.loc[label], target=explained if isinstance(explained, str) else words.explains))
         story = Narrative.of_prediction(predictions, row=label, attribution=words, task=predictor.task, texts=cases)
         report.add_narrative(story).add_narrative(story, lang='zh')
-    trust = explainer.faithfulness(attribution, sensitivity=False, progress=False)
+    trust = explainer.faithfulness(attribution, sensitivity=False, draws=3, perturbations=10, progress=False)
     return report.add_text(trust.sentence(), heading='Can these scores be trusted?').add_table(trust.summary, 'Over the new patients; few patients make wide intervals')
 
 # %% ../nbs/59_demo.ipynb #217c6006
