@@ -286,9 +286,9 @@ GAP_COLUMNS = ['subgroup', 'question', 'gap', 'estimate', 'low', 'high', 'by_cha
 
 def with_adjusted(gaps: pd.DataFrame) -> pd.DataFrame:
     "The gaps with p values adjusted for their number (Holm)."
+    from statsmodels.stats.multitest import multipletests
     gaps, known = gaps.reindex(columns=GAP_COLUMNS), gaps['p_value'].notna().to_numpy()
     adjusted = np.full(len(gaps), np.nan)
-    from statsmodels.stats.multitest import multipletests
     if known.any(): adjusted[known] = multipletests(gaps['p_value'][known], method='holm')[1]
     return gaps.assign(p_adjusted=adjusted)
 

@@ -244,11 +244,11 @@ def slice_test(
     rest: np.ndarray,     # errors elsewhere
     yes_no: bool,         # are errors 0 or 1?
 ) -> float:               # one-sided p value
-    "Does the slice have more errors? Fisher's exact test of shares, Welch's of means."
+    "Does the slice have more errors? Fisher's exact test of shares, Welch's of means; 1 where a single case or no spread leaves nothing to test."
     if yes_no:
         a, b = int(inside.sum()), int(rest.sum())
         return float(fisher_exact([[a, len(inside) - a], [b, len(rest) - b]], alternative='greater')[1])
-    if inside.std() == 0 and rest.std() == 0: return 1.
+    if min(len(inside), len(rest)) < 2 or inside.std() == 0 and rest.std() == 0: return 1.
     return float(ttest_ind(inside, rest, equal_var=False, alternative='greater').pvalue)
 
 

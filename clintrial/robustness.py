@@ -193,6 +193,7 @@ def by_site(
     seed: int=0,
 ) -> pd.DataFrame:      # one row a site: estimate, interval, the others', difference, p value
     "A measure at each site against all others."
+    from statsmodels.stats.multitest import multipletests
     cases, metric, rows = gather(task, targets, distribution), metric or task.headline, []
     of = lambda place: estimates_of(cases.take(place), (metric,), level, seed, n_resamples)[0]
     for _, site, place in groups_of(pd.Series(np.asarray(sites), name='site'), len(cases)):
@@ -202,7 +203,6 @@ def by_site(
     table = pd.DataFrame(rows)
     known = table['p_value'].notna().to_numpy()
     adjusted = np.full(len(table), np.nan)
-    from statsmodels.stats.multitest import multipletests
     if known.any(): adjusted[known] = multipletests(table['p_value'][known], method='holm')[1]
     return table.assign(p_adjusted=adjusted)
 

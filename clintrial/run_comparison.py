@@ -162,9 +162,9 @@ def known(self: RunComparison, name: str) -> str:
 
 def adjusted(table: pd.DataFrame) -> pd.DataFrame:
     "The table with Holm's p values."
+    from statsmodels.stats.multitest import multipletests
     p = table['p_value'].to_numpy(float)
     held, found = np.isfinite(p), np.full(len(p), np.nan)
-    from statsmodels.stats.multitest import multipletests
     if held.any(): found[held] = multipletests(p[held], method='holm')[1]
     return table.assign(p_adjusted=found)
 
